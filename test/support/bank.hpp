@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bank: money moves between accounts, never appears or vanishes, and the ledger tells how. Accounts, ledger and
+// counters are three tables; every transfer changes all three. Eight clients, two auditors, one of each kind of reader.
+#pragma once
+
+#include "support/engines.hpp"
+#include "support/random.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace aegis_test {
+
+template <class Engine>
+class Bank {
+ public:
+  using Transaction = typename Engine::Transaction;
+  using Table = typename Engine::Table;
+
+  static constexpr std::uint64_t accounts = 100, clients = 8;
+  static constexpr std::int64_t initial = 1000;
+
+  /// `lock_reads`: transfers read with get_for_update.
+  Bank(bool lock_reads, std::uint64_t seed) : lock_reads_(lock_reads), seed_(seed) {}
+
+  void fill(Engine& engine) {
+    open_tables(engine);
+    auto txn = engine.begin();
+    for (std::uint64_t i = 0; i < accounts; ++i) REQUIRE(txn.insert(accounts_, account(i), encode({initial, 0})).has_value());
+    REQUIRE(txn.commit().has_value());
+  }
+
+  void run(Engine& engine, double seconds) {
+    stop_ = false;
+    std::vector<std::thread> threads;
+    for (std::uint64_t client = 0; client < clients; ++client) threads.emplace_back([&, client] { transfer(engine, client); });
+    threads.emplace_back([&] { audit(engine, [&] { return engine.begin(); }); });
+    threads.emplace_back([&] { audit(engine, [&] { return engine.snapshot(); }); });
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+    while (std::chrono::steady_clock::now() < end && !broken()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    stop_ = true;
+    for (auto& thread : threads) thread.join();
+    MESSAGE("transfers " << transfers_ << ", given up " << given_up_ << ", aborted on purpose " << refused_ << ", audits " << audits_);
+    INFO(complaint_);
+    CHECK_FALSE(broken());
+    CHECK(transfers_ > 0);
+    CHECK(audits_ > 0);
+  }
+
+  /// The total, every account against its ledger rows, every client's ledger against its counter.
+  void check(Engine& engine) {
+    open_tables(engine);
+    struct Replayed {
+      std::int64_t balance = initial;
+      std::vector<std::uint64_t> versions;
+    };
+    std::vector<Replayed> replayed(accounts);
+    std::vector<std::uint64_t> rows(clients);
+    auto reader = engine.snapshot();
+    auto ledger = reader.scan(ledger_);
+    for (; ledger.valid(); ledger.next()) {
+      const std::string key{ledger.key()};
+      const std::uint64_t client = std::stoull(key.substr(2, 2)), sequence = std::stoull(key.substr(5));
+      REQUIRE(client < clients);
+      REQUIRE(sequence == ++rows[client]);  // the ledger is dense
+      const Entry entry = decode_as<Entry>(ledger.value());
+      replayed[entry.from].balance -= entry.amount;
+      replayed[entry.to].balance += entry.amount;
+      replayed[entry.from].versions.push_back(entry.from_version);
+      replayed[entry.to].versions.push_back(entry.to_version);
+    }
+    REQUIRE(ledger.status().has_value());
+    for (std::uint64_t client = 0; client < clients; ++client) {
+      const auto counter = reader.get(counters_, counter_key(client));
+      REQUIRE(counter.has_value());
+      CHECK((*counter ? std::stoull(**counter) : 0) == rows[client]);
+    }
+    std::int64_t total = 0;
+    for (std::uint64_t i = 0; i < accounts; ++i) {
+      const auto stored = reader.get(accounts_, account(i));
+      REQUIRE(stored.has_value());
+      REQUIRE(stored->has_value());
+      const Account now = decode_as<Account>(**stored);
+      total += now.balance;
+      CHECK(now.balance == replayed[i].balance);
+      auto& versions = replayed[i].versions;
+      std::sort(versions.begin(), versions.end());
+      CHECK(versions.size() == now.version);
+      for (std::size_t v = 0; v < versions.size(); ++v)
+        if (versions[v] != v + 1) FAIL_CHECK("account " << i << " has no version " << v + 1);
+    }
+    CHECK(total == initial * static_cast<std::int64_t>(accounts));
+  }
+
+  std::uint64_t transfers() const { return transfers_; }
+  std::uint64_t broken_audits() const { return broken_audits_; }
+
+ private:
+  struct Account {
+    std::int64_t balance;
+    std::uint64_t version;
+  };
+  struct Entry {
+    std::uint64_t from, to;
+    std::int64_t amount;
+    std::uint64_t from_version, to_version;
+  };
+
+  static constexpr std::size_t account_bytes = 600;  // so that the accounts alone need more leaves than the pool has frames
+
+  static std::string padded(std::uint64_t number, std::size_t width) {
+    std::string digits = std::to_string(number);
+    return std::string(width > digits.size() ? width - digits.size() : 0, '0') + digits;
+  }
+  static std::string account(std::uint64_t i) { return "account/" + padded(i, 4); }
+  static std::string counter_key(std::uint64_t client) { return "C/" + std::to_string(client); }
+  static std::string encode(const Account& value) {
+    std::string bytes(account_bytes, '.');
+    std::memcpy(bytes.data(), &value, sizeof value);
+    return bytes;
+  }
+  template <class T>
+  static T decode_as(std::string_view bytes) {
+    T value{};
+    if (bytes.size() >= sizeof value) std::memcpy(&value, bytes.data(), sizeof value);
+    return value;
+  }
+
+  void open_tables(Engine& engine) {
+    accounts_ = table_of(engine, "accounts");
+    ledger_ = table_of(engine, "ledger");
+    counters_ = table_of(engine, "counters");
+  }
+
+  aegis::storage::Result<Account> read(Transaction& txn, std::uint64_t i) {
+    AEGIS_TRY(auto bytes, lock_reads_ ? txn.get_for_update(accounts_, account(i)) : txn.get(accounts_, account(i)));
+    if (!bytes) return aegis::storage::Error{aegis::storage::Errc::key_not_found, "account", i};
+    return decode_as<Account>(*bytes);
+  }
+
+  void transfer(Engine& engine, std::uint64_t client) {
+    Random random{seed_ * 1000 + client};
+    std::uint64_t sequence = 0;
+    while (!stop_) {
+      const std::uint64_t a = random.below(accounts), b = (a + 1 + random.below(accounts - 1)) % accounts;
+      const auto amount = static_cast<std::int64_t>(1 + random.below(200));
+      const bool refuses = random.one_in(5);
+      bool is_short = false;
+      const auto done = engine.transact([&](Transaction& txn) -> aegis::storage::Result<void> {
+        AEGIS_TRY(Account from, read(txn, a));
+        AEGIS_TRY(Account to, read(txn, b));
+        is_short = from.balance < amount;
+        if (is_short) return {};
+        from = {from.balance - amount, from.version + 1};
+        to = {to.balance + amount, to.version + 1};
+        AEGIS_TRY(txn.put(accounts_, account(a), encode(from)));
+        AEGIS_TRY(txn.put(accounts_, account(b), encode(to)));
+        const Entry entry{a, b, amount, from.version, to.version};
+        std::string row(sizeof entry, '\0');
+        std::memcpy(row.data(), &entry, sizeof entry);
+        AEGIS_TRY(txn.insert(ledger_, "L/" + padded(client, 2) + "/" + padded(sequence + 1, 8), row));
+        AEGIS_TRY(txn.put(counters_, counter_key(client), std::to_string(sequence + 1)));
+        if (refuses) return aegis::storage::Errc::invalid_argument;  // the client thinks better of it
+        return {};
+      });
+      if (done) {
+        sequence += is_short ? 0 : 1;
+        transfers_ += is_short ? 0 : 1;
+      } else if (refuses && done.error().code() == aegis::storage::Errc::invalid_argument) {
+        ++refused_;
+      } else if (aegis::storage::is_retryable(done.error().code())) {
+        ++given_up_;
+      } else {
+        complain("transfer: " + done.error().message());
+      }
+      if (client == 0 && random.one_in(200))
+        if (auto checkpoint = engine.checkpoint(); !checkpoint) complain("checkpoint: " + checkpoint.error().message());
+    }
+  }
+
+  template <class Begin>
+  void audit(Engine&, Begin&& begin) {
+    while (!stop_) {
+      auto txn = begin();
+      std::int64_t total = 0;
+      std::uint64_t rows = 0;
+      std::string last;
+      auto cursor = txn.scan(accounts_);
+      for (; cursor.valid(); cursor.next(), ++rows) {
+        if (rows != 0 && cursor.key() <= last) complain("scan out of order at " + std::string(cursor.key()));
+        last = cursor.key();
+        if (cursor.value().size() != account_bytes) complain("account of " + std::to_string(cursor.value().size()) + " bytes");
+        total += decode_as<Account>(cursor.value()).balance;
+      }
+      if (!cursor.status()) {
+        if (!aegis::storage::is_retryable(cursor.status().error().code())) complain("audit: " + cursor.status().error().message());
+        continue;
+      }
+      ++audits_;
+      if (rows != accounts) complain("an audit saw " + std::to_string(rows) + " accounts");
+      if (total != initial * static_cast<std::int64_t>(accounts)) {
+        ++broken_audits_;
+        complain("an audit found " + std::to_string(total));
+      }
+    }
+  }
+
+  void complain(std::string what) {
+    const std::lock_guard lock(mutex_);
+    if (complaint_.empty()) complaint_ = std::move(what);
+  }
+  bool broken() {
+    const std::lock_guard lock(mutex_);
+    return !complaint_.empty();
+  }
+
+  bool lock_reads_;
+  std::uint64_t seed_;
+  Table accounts_, ledger_, counters_;
+  std::atomic<bool> stop_{false};
+  std::atomic<std::uint64_t> transfers_{0}, given_up_{0}, refused_{0}, audits_{0}, broken_audits_{0};
+  std::mutex mutex_;
+  std::string complaint_;  // the first one, under mutex_
+};
+
+}  // namespace aegis_test
