@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The data file as extents and superblocks: offsets, alignment, checksums. It decides nothing about what is where.
+// Any thread, for disjoint extents.
+#pragma once
+
+#include <aegis/storage/backend/aligned_buffers.hpp>
+#include <aegis/storage/backend/extent_format.hpp>
+#include <aegis/storage/backend/free_space.hpp>
+#include <aegis/storage/file/policy.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+namespace aegis::storage {
+
+template <FilePolicy Files>
+class ExtentFile {
+ public:
+  using File = typename Files::File;
+
+  ExtentFile(File file, ExtentGeometry geometry) : file_(std::move(file)), geometry_(geometry) {}
+
+  const ExtentGeometry& geometry() const { return geometry_; }
+  AlignedBuffers& buffers() { return buffers_; }
+
+  /// The extent's bytes, verified. `into` has at least extent.bytes; what lies behind them there is arbitrary afterwards.
+  /// corrupt_block, naming `subject` and `id`, when the bytes are not those that were written.
+  Result<void> read(const Extent& extent, MutableBytes into, const char* subject, std::uint64_t id) {
+    const std::uint64_t alignment = file_.alignment();
+    const std::uint64_t offset = geometry_.offset(extent);
+    const std::uint64_t begin = offset / alignment * alignment;
+    const std::uint64_t end = (offset + extent.bytes + alignment - 1) / alignment * alignment;
+    const auto length = static_cast<std::size_t>(end - begin);
+    if (begin == offset && length <= into.size() && AlignedBuffers::is_aligned(into.data(), alignment)) {
+      AEGIS_TRY(const std::size_t got, file_.read_at(begin, into.first(length)));
+      return verify(extent, into.first(std::min<std::size_t>(got, extent.bytes)), subject, id);
+    }
+    const AlignedBuffers::Buffer bounce = buffers_.take(length);
+    if (!bounce) return Error{Errc::out_of_memory, subject, id};
+    AEGIS_TRY(const std::size_t got, file_.read_at(begin, bounce.bytes().first(length)));
+    const auto head = static_cast<std::size_t>(offset - begin);
+    const Bytes content = bounce.bytes().first(std::min<std::size_t>(got, head + extent.bytes)).subspan(std::min(got, head));
+    AEGIS_TRY(verify(extent, content, subject, id));
+    copy_bytes(into, content);
+    return {};
+  }
+
+  /// Writes whole units from the start of `run`; `content` is aligned memory and a multiple of the unit.
+  Result<void> write_run(const UnitRun& run, Bytes content) { return file_.write_at(run.first * geometry_.unit_bytes, content); }
+  /// The same from any memory and of any length, padded with zeros.
+  Result<void> write_padded(const UnitRun& run, Bytes content) {
+    const std::size_t length = std::size_t{geometry_.units(content.size())} * geometry_.unit_bytes;
+    const AlignedBuffers::Buffer bounce = buffers_.take(length);
+    if (!bounce) return Error{Errc::out_of_memory, "buffer for a write"};
+    copy_bytes(bounce.bytes(), content);
+    std::fill(bounce.bytes().begin() + static_cast<std::ptrdiff_t>(content.size()), bounce.bytes().begin() + static_cast<std::ptrdiff_t>(length), std::byte{});
+    return write_run(run, bounce.bytes().first(length));
+  }
+
+  /// Both slots of its generation; durable with the next sync.
+  Result<void> write_superblock(const Superblock& block) {
+    const AlignedBuffers::Buffer image = buffers_.take(Superblock::slot_bytes);
+    if (!image) return Error{Errc::out_of_memory, "superblock"};
+    block.encode(image.bytes().template first<Superblock::slot_bytes>());
+    const unsigned slot = Superblock::first_slot(block.generation);
+    AEGIS_TRY(file_.write_at(Superblock::slot_offset(slot), image.bytes().first(Superblock::slot_bytes)));
+    return file_.write_at(Superblock::slot_offset(slot + 1), image.bytes().first(Superblock::slot_bytes));
+  }
+  /// The newest intact one. corrupt_block when there is none, or when equal generations differ.
+  static Result<Superblock> read_superblock(File& file, AlignedBuffers& buffers) {
+    const AlignedBuffers::Buffer image = buffers.take(Superblock::slot_bytes);
+    if (!image) return Error{Errc::out_of_memory, "superblock"};
+    Result<Superblock> newest = Error{Errc::corrupt_block, "no valid superblock in the data file"};
+    for (unsigned slot = 0; slot < Superblock::slots; ++slot) {
+      AEGIS_TRY(const std::size_t got, file.read_at(Superblock::slot_offset(slot), image.bytes().first(Superblock::slot_bytes)));
+      if (got != Superblock::slot_bytes) continue;
+      const Result<Superblock> found = Superblock::decode(Bytes{image.bytes()}.template first<Superblock::slot_bytes>(), slot);
+      if (!found && found.error().code() == Errc::incompatible_format && !newest) newest = found;
+      if (!found) continue;
+      if (newest && newest->generation == found->generation && !(*newest == *found))
+        return Error{Errc::corrupt_block, "superblocks of one generation that differ, generation", found->generation};
+      if (!newest || newest->generation < found->generation) newest = found;
+    }
+    return newest;
+  }
+
+  Result<void> sync(bool size_changed) { return size_changed ? file_.sync_all() : file_.sync_data(); }
+  Result<void> sync_for_open() {
+    AEGIS_TRY(file_.sync_all());
+    return file_.drop_cache();
+  }
+  Result<std::uint64_t> size() { return file_.size(); }
+  Result<void> allocate_steps(std::size_t first, std::size_t count) {
+    return file_.allocate(first * ExtentGeometry::step_bytes, count * ExtentGeometry::step_bytes);
+  }
+  Result<void> punch_step(std::size_t step) { return file_.punch(step * ExtentGeometry::step_bytes, ExtentGeometry::step_bytes); }
+  Result<void> truncate_to(std::size_t steps) { return file_.truncate(steps * ExtentGeometry::step_bytes); }
+
+ private:
+  Result<void> verify(const Extent& extent, Bytes content, const char* subject, std::uint64_t id) const {
+    if (content.size() != extent.bytes) return Error::mismatch(Errc::corrupt_block, subject, extent.bytes, content.size(), id);
+    if (const std::uint32_t found = Extent::checksum_of(content); found != extent.checksum)
+      return Error::mismatch(Errc::corrupt_block, subject, extent.checksum, found, id);
+    return {};
+  }
+
+  File file_;
+  const ExtentGeometry geometry_;
+  AlignedBuffers buffers_;
+};
+
+}  // namespace aegis::storage

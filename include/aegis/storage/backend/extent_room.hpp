@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// Room in the data file: who may take how much, growing it in steps of 1 MiB, reserving, and giving back what is free.
+// A step is handed out only once it is allocated and durable, so reserved room survives a crash; a writer that got no
+// reservation may take all of it, for whoever reserves leaves room for the map and a fixed rest. Any thread.
+// Lock order: grow_mutex_, then the map's lock (the shared one passed in, which guards FreeSpace, reuse and map).
+#pragma once
+
+#include <aegis/storage/backend/extent_file.hpp>
+#include <aegis/storage/backend/extent_map.hpp>
+#include <aegis/storage/backend/extent_reuse.hpp>
+#include <aegis/storage/backend/free_space.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <mutex>
+#include <shared_mutex>
+
+namespace aegis::storage {
+
+/// What takes room: blocks leave enough for the map blocks that a sync will write, which may then take it all, and a step
+/// more, so that something can still be erased in a full store.
+enum class RoomFor : std::uint8_t { blocks, map };
+
+template <FilePolicy Files>
+class ExtentRoom {
+ public:
+  static constexpr std::size_t initial_steps = 4;
+  static constexpr std::size_t fixed_reserve_steps = 2;  // for checkpoint, erase and drop, beyond what the map needs
+  static constexpr std::size_t longest_hole_list = 4096;
+
+  ExtentRoom(ExtentFile<Files>& file, std::shared_mutex& map_lock, ExtentMap& map, ExtentReuse& reuse)
+      : space(file.geometry()), file_(file), map_lock_(map_lock), map_(map), reuse_(reuse) {}
+
+  /// Neighbouring units, between `least` and `most`; no_space when the file cannot grow.
+  Result<UnitRun> take(std::uint32_t least, std::uint32_t most, RoomFor purpose) {
+    for (;;) {
+      {
+        const std::unique_lock guard(map_lock_);
+        reuse_.advance(space);
+        if (const auto run = space.take(least, most, purpose == RoomFor::map ? 0 : map_steps() + 1)) return *run;
+      }
+      AEGIS_TRY(grow(1));
+    }
+  }
+  /// Before a change of the map: room for the map blocks that it may dirty, and for a write a step more.
+  Result<void> prepare_change(bool is_write) {
+    for (;;) {
+      {
+        const std::shared_lock guard(map_lock_);
+        if (space.free_steps() * nodes_per_step() >= map_.unwritten() + spare_nodes + (is_write ? nodes_per_step() : 0)) return {};
+      }
+      AEGIS_TRY(grow(1));
+    }
+  }
+
+  Result<void> reserve(std::uint64_t bytes) {
+    for (;;) {
+      std::size_t missing = 0;
+      {
+        const std::unique_lock guard(map_lock_);
+        if (bytes > (std::uint64_t{1} << 60) - reserved_) return Error{Errc::no_space, "reservation"};
+        const std::size_t needed = steps_kept(reserved_ + bytes);
+        if (space.free_steps() >= needed) {
+          reserved_ += bytes;
+          return {};
+        }
+        missing = needed - space.free_steps();
+      }
+      AEGIS_TRY(grow(missing));
+    }
+  }
+  void release(std::uint64_t bytes) {
+    const std::unique_lock guard(map_lock_);
+    reserved_ -= std::min(bytes, reserved_);
+  }
+
+  /// After a sync was published: lets go of free steps beyond what is reserved and a good rest, at the file's end at
+  /// once, inside it when the list of holes that names them was published. Failing to is no failure.
+  void give_back(std::uint64_t published_holes) {
+    const std::unique_lock growing(grow_mutex_);
+    std::size_t length = 0, before = 0;
+    {
+      const std::unique_lock guard(map_lock_);
+      before = length = space.steps();
+      std::size_t spare = space.free_steps() - std::min(space.free_steps(), steps_wanted());
+      while (length != 0 && (space.is_hole(length - 1) || (space.is_free(length - 1) && spare != 0))) {
+        if (!space.is_hole(length - 1)) --spare;
+        --length;
+      }
+      if (length != before) {
+        space.shrink_to(length);
+        ++holes_version_;
+      }
+    }
+    if (length != before) (void)file_.truncate_to(length);
+    if (published_holes == punched_version_ || published_holes != holes_version_) return make_holes();
+    for (std::size_t step = 0; step < length; ++step)
+      if (space.is_hole(step)) (void)file_.punch_step(step);  // holes change only under grow_mutex_
+    punched_version_ = published_holes;
+  }
+
+  /// The list of holes as it stands in the file: u32 first step, u32 count, ... Returns its length; `to` has room for
+  /// longest_hole_list runs. `version` tells whether it changed since.
+  std::size_t encode_holes(MutableBytes to, std::uint64_t& version) const {
+    const std::shared_lock guard(map_lock_);
+    version = holes_version_;
+    std::size_t length = 0;
+    for (std::size_t step = 0; step < space.steps(); ++step) {
+      if (!space.is_hole(step)) continue;
+      const std::size_t first = step;
+      while (step < space.steps() && space.is_hole(step)) ++step;
+      store_le(to.data() + length, static_cast<std::uint32_t>(first));
+      store_le(to.data() + length + 4, static_cast<std::uint32_t>(step - first));
+      length += 8;
+    }
+    return length;
+  }
+  /// For opening: false when a named step is not free.
+  bool decode_holes(Bytes from) {
+    if (from.size() % 8 != 0 || from.size() > longest_hole_list * 8) return false;
+    for (std::size_t at = 0; at < from.size(); at += 8) {
+      const std::size_t first = load_le<std::uint32_t>(from.data() + at);
+      const std::size_t count = load_le<std::uint32_t>(from.data() + at + 4);
+      for (std::size_t step = first; step < first + count; ++step) {
+        if (step >= space.steps()) break;  // the file was truncated since
+        if (!space.is_free(step)) return false;
+        space.make_hole(step);
+      }
+    }
+    return true;
+  }
+  std::uint64_t holes_version() const {
+    const std::shared_lock guard(map_lock_);
+    return holes_version_;
+  }
+
+  FreeSpace space;  // under the map's lock; steps become or cease to be holes under grow_mutex_ too
+
+ private:
+  static constexpr std::size_t spare_nodes = 128;  // more than all threads together dirty between check and change
+
+  std::size_t nodes_per_step() const {
+    const ExtentGeometry& geometry = file_.geometry();
+    return geometry.units_per_step() / geometry.units(map_block_bytes);
+  }
+  std::size_t map_steps() const { return static_cast<std::size_t>((map_.unwritten() + spare_nodes) / nodes_per_step()) + 1; }
+  /// Free steps that must stay while so many bytes are reserved; an eighth more, for runs that end at a step's end.
+  std::size_t steps_kept(std::uint64_t reserved) const {
+    return static_cast<std::size_t>((reserved + reserved / 8 + ExtentGeometry::step_bytes - 1) / ExtentGeometry::step_bytes) + fixed_reserve_steps + map_steps();
+  }
+  /// Free steps worth keeping, so that a steady load neither grows nor shrinks the file.
+  std::size_t steps_wanted() const { return steps_kept(reserved_) + std::max(initial_steps, space.used_steps() / 8); }
+
+  /// Makes at least one more free step, `wanted` or more if it is easy: holes first, then the file's end.
+  Result<void> grow(std::size_t wanted) {
+    const std::unique_lock growing(grow_mutex_);
+    for (std::size_t step = 0; space.holes() != 0 && step < space.steps(); ++step) {
+      if (!space.is_hole(step)) continue;
+      const Result<void> filled = fill_holes(step, wanted);
+      if (filled || filled.error().code() != Errc::no_space) return filled;  // another one may have kept its room
+    }
+    const std::size_t count = std::max(wanted, std::clamp<std::size_t>(space.steps() / 4, 1, 64));
+    Result<void> extended = extend(count);
+    if (!extended && extended.error().code() == Errc::no_space && count != 1) extended = extend(1);
+    return extended;
+  }
+  /// The hole at `first` and neighbours of it, `wanted` at most.
+  Result<void> fill_holes(std::size_t first, std::size_t wanted) {
+    std::size_t count = 1;
+    while (count < wanted && first + count < space.steps() && space.is_hole(first + count)) ++count;
+    Result<void> allocated = file_.allocate_steps(first, count);
+    if (!allocated && count != 1) allocated = file_.allocate_steps(first, count = 1);
+    AEGIS_TRY(allocated);
+    AEGIS_TRY(file_.sync(true));
+    const std::unique_lock guard(map_lock_);
+    for (std::size_t step = first; step < first + count; ++step) space.fill_hole(step);
+    ++holes_version_;
+    return {};
+  }
+  Result<void> extend(std::size_t count) {
+    const std::size_t before = space.steps();
+    if (before + count > ~std::uint32_t{0}) return Error{Errc::no_space, "data file"};
+    AEGIS_TRY(file_.allocate_steps(before, count));
+    AEGIS_TRY(file_.sync(true));
+    const std::unique_lock guard(map_lock_);
+    return space.grow_to(before + count);
+  }
+  void make_holes() {
+    const std::unique_lock guard(map_lock_);
+    const std::size_t wanted = 2 * steps_wanted();
+    std::size_t runs = 0;
+    bool inside = false;
+    for (std::size_t step = 0; step < space.steps(); ++step) {
+      if (!space.is_hole(step) && space.free_steps() > wanted && runs < longest_hole_list && space.is_free(step)) {
+        space.make_hole(step);
+        ++holes_version_;
+      }
+      if (space.is_hole(step) && !inside) ++runs;
+      inside = space.is_hole(step);
+    }
+  }
+
+  ExtentFile<Files>& file_;
+  std::shared_mutex& map_lock_;
+  ExtentMap& map_;
+  ExtentReuse& reuse_;
+  std::mutex grow_mutex_;              // one grows or gives back at a time; FreeSpace::steps() changes only under it
+  std::uint64_t reserved_ = 0;
+  std::uint64_t holes_version_ = 0;    // rises when the set of holes changes
+  std::uint64_t punched_version_ = ~std::uint64_t{0};  // of the set whose steps were punched; none yet in this life
+};
+
+}  // namespace aegis::storage
