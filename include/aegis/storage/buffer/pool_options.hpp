@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a pool is told when it is opened.
+#pragma once
+
+#include <cstddef>
+
+namespace aegis::storage {
+
+struct PoolOptions {
+  std::size_t frames = 0;                      ///< 0: as many pages as `bytes` hold; never fewer than min_frames.
+  std::size_t bytes = std::size_t{64} << 20;
+  std::size_t copy_buffers = 4;                ///< Old images a running checkpoint may owe before writers write them themselves.
+
+  static constexpr std::size_t min_frames = 8, max_frames = (std::size_t{1} << 32) - 2;
+};
+
+/// Who brings a running checkpoint to its end when somebody waits for a frame that only its end can free. Called
+/// without any mutex of the pool, perhaps in the section and under latches; false: nothing was done, the caller sleeps.
+struct EpochDriver {
+  bool (*drive)(void* context) = nullptr;
+  void* context = nullptr;
+};
+
+}  // namespace aegis::storage
