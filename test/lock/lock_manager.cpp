@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <aegis/storage/lock/lock_manager.hpp>
+
+#include <support/random.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace aegis::storage;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr TableId table{3};
+constexpr auto S = LockMode::shared, U = LockMode::update, X = LockMode::exclusive, IS = LockMode::intent_shared, IX = LockMode::intent_exclusive;
+
+LockTarget key(std::string_view name) { return {table, name}; }
+
+std::unique_ptr<LockManager> open(LockOptions options = {.timeout = std::chrono::minutes{1}}) { return std::move(LockManager::open(options).value()); }
+
+/// A transaction in a thread of its own; the test goes on once it has finished its step or is registered as a waiter.
+class Actor {
+ public:
+  explicit Actor(LockManager& manager) : manager_(manager) {}
+  ~Actor() { finish(); }
+
+  void acquire(LockTarget target, LockMode mode, std::optional<std::chrono::milliseconds> timeout = {}) {
+    join();
+    done_ = false;
+    thread_ = std::thread{[=, this] {
+      auto result = manager_.acquire(owner, target, mode, timeout);
+      outcome_ = result ? (result->waited ? "waited" : "at once") : std::string{name_of(result.error().code())};
+      if (result && grants_ != nullptr) {
+        const std::lock_guard lock{*grants_mutex_};
+        grants_->push_back(name_);
+      }
+      done_.store(true, std::memory_order_release);
+    }};
+    while (!done_.load(std::memory_order_acquire) && !owner.is_waiting()) std::this_thread::yield();
+  }
+  bool waits() const { return !done_ && owner.is_waiting(); }
+  std::string outcome() {
+    join();
+    return outcome_;
+  }
+  void finish() {
+    join();
+    manager_.release_all(owner);
+  }
+  void log_grants(std::string name, std::vector<std::string>& to, std::mutex& mutex) { name_ = std::move(name), grants_ = &to, grants_mutex_ = &mutex; }
+
+  LockOwner owner;
+
+ private:
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  LockManager& manager_;
+  std::thread thread_;
+  std::atomic<bool> done_{true};
+  std::string outcome_, name_;
+  std::vector<std::string>* grants_ = nullptr;
+  std::mutex* grants_mutex_ = nullptr;
+};
+
+}  // namespace
+
+TEST_CASE("D24: a second owner is granted beside the first exactly where the matrix says so") {
+  auto manager = open();
+  constexpr std::array<LockMode, lock_mode_count> all{IS, IX, S, LockMode::shared_intent_exclusive, U, X};
+  for (LockMode granted : all)
+    for (LockMode requested : all) {
+      LockOwner a, b;
+      CHECK(manager->acquire(a, LockTarget::of_table(table), granted));
+      auto second = manager->acquire(b, LockTarget::of_table(table), requested, 0ms);
+      INFO(name_of(requested), " beside ", name_of(granted));
+      CHECK(second.has_value() == compatible(requested, granted));
+      if (!second) CHECK(second.error().code() == Errc::lock_timeout);
+      manager->release_all(a);
+      manager->release_all(b);
+    }
+  CHECK(manager->stats().keys == 0);
+}
+
+TEST_CASE("an owner's second acquisition combines with its first, and a weaker one costs nothing") {
+  auto manager = open();
+  LockOwner owner;
+  CHECK_FALSE(manager->acquire(owner, key("k"), S)->was_held);
+  CHECK(manager->acquire(owner, key("k"), S)->was_held);
+  CHECK_FALSE(manager->acquire(owner, key("k"), IX)->was_held);
+  CHECK(manager->held(owner, key("k")) == LockMode::shared_intent_exclusive);
+  CHECK(manager->acquire(owner, key("k"), IS)->was_held);
+  CHECK(owner.lock_count() == 1);
+  manager->release_all(owner);
+  CHECK_FALSE(manager->held(owner, key("k")).has_value());
+}
+
+TEST_CASE("keys of two tables, a table and its empty key, and absent keys are all different things") {
+  auto manager = open();
+  LockOwner a, b;
+  CHECK(manager->acquire(a, key("k"), X));
+  CHECK(manager->acquire(b, LockTarget{TableId{4}, "k"}, X, 0ms));
+  CHECK(manager->acquire(a, key(""), X));
+  CHECK(manager->acquire(b, LockTarget::of_table(table), X, 0ms));
+  manager->release_all(a);
+  manager->release_all(b);
+}
+
+TEST_CASE("D16: waiters are granted in the order of their arrival") {
+  auto manager = open();
+  std::vector<std::string> grants;
+  std::mutex mutex;
+  LockOwner holder;
+  REQUIRE(manager->acquire(holder, key("k"), X));
+  std::vector<std::unique_ptr<Actor>> actors;
+  for (int i = 0; i < 6; ++i) {
+    actors.push_back(std::make_unique<Actor>(*manager));
+    actors.back()->log_grants(std::to_string(i), grants, mutex);
+    actors.back()->acquire(key("k"), X);
+    CHECK(actors.back()->waits());
+  }
+  CHECK(manager->waiting_count() == 6);
+  manager->release_all(holder);
+  for (auto& actor : actors) {
+    CHECK(actor->outcome() == "waited");
+    actor->finish();
+  }
+  CHECK(grants == std::vector<std::string>{"0", "1", "2", "3", "4", "5"});
+  CHECK(manager->waiting_count() == 0);
+}
+
+TEST_CASE("a reader does not pass a waiting writer, and goes with the readers before it") {
+  auto manager = open();
+  LockOwner holder;
+  REQUIRE(manager->acquire(holder, key("k"), S));
+  Actor writer{*manager}, reader{*manager};
+  writer.acquire(key("k"), X);
+  reader.acquire(key("k"), S);
+  CHECK(writer.waits());
+  CHECK(reader.waits());
+  manager->release_all(holder);
+  CHECK(writer.outcome() == "waited");
+  CHECK(reader.waits());
+  writer.finish();
+  CHECK(reader.outcome() == "waited");
+}
+
+TEST_CASE("within its limit a newcomer may pass a waiter, and not beyond") {
+  auto manager = open({.timeout = std::chrono::minutes{1}, .overtake_limit = 2});
+  LockOwner holder, second, third, fourth;
+  REQUIRE(manager->acquire(holder, key("k"), S));
+  Actor writer{*manager};
+  writer.acquire(key("k"), X);
+  CHECK(manager->acquire(second, key("k"), S, 0ms));
+  CHECK(manager->acquire(third, key("k"), S, 0ms));
+  CHECK_FALSE(manager->acquire(fourth, key("k"), S, 0ms));
+  for (LockOwner* owner : {&holder, &second, &third}) manager->release_all(*owner);
+  CHECK(writer.outcome() == "waited");
+}
+
+TEST_CASE("D24: U becomes X as soon as the readers that were there have gone, ahead of waiting newcomers") {
+  auto manager = open();
+  LockOwner reader;
+  REQUIRE(manager->acquire(reader, key("k"), S));
+  Actor updater{*manager}, late_reader{*manager}, other_writer{*manager};
+  updater.acquire(key("k"), U);
+  CHECK(updater.outcome() == "at once");
+  other_writer.acquire(key("k"), X);
+  late_reader.acquire(key("k"), S);
+  CHECK(late_reader.waits());
+  updater.acquire(key("k"), X);
+  CHECK(updater.waits());
+  manager->release_all(reader);
+  CHECK(updater.outcome() == "waited");
+  CHECK(manager->held(updater.owner, key("k")) == X);
+  CHECK(other_writer.waits());
+  updater.finish();
+  CHECK(other_writer.outcome() == "waited");
+  other_writer.finish();
+  CHECK(late_reader.outcome() == "waited");
+}
+
+TEST_CASE("D16: circles of two, three and many are refused at once to the one who closes them, and only to that one") {
+  for (std::size_t parties : {2U, 3U, 12U}) {
+    auto manager = open();
+    std::vector<std::unique_ptr<Actor>> actors;
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < parties; ++i) {
+      actors.push_back(std::make_unique<Actor>(*manager));
+      names.push_back("key " + std::to_string(i));
+    }
+    for (std::size_t i = 0; i < parties; ++i) REQUIRE(manager->acquire(actors[i]->owner, key(names[i]), X));
+    for (std::size_t i = 0; i + 1 < parties; ++i) {
+      actors[i]->acquire(key(names[i + 1]), X);
+      CHECK(actors[i]->waits());
+    }
+    actors.back()->acquire(key(names[0]), X);
+    CHECK(actors.back()->outcome() == "deadlock");
+    for (std::size_t i = 0; i + 1 < parties; ++i) CHECK(actors[i]->waits());
+    CHECK(manager->held(actors.back()->owner, key(names.back())) == X);
+    for (std::size_t i = parties; i-- > 0;) actors[i]->finish();
+    CHECK(actors[0]->outcome() == "waited");
+    CHECK(manager->stats().deadlocks == 1);
+    CHECK(manager->stats().keys == 0);
+  }
+}
+
+TEST_CASE("two readers that both want to write are a circle; with U the second one waits before it reads") {
+  auto manager = open();
+  Actor a{*manager}, b{*manager};
+  SUBCASE("S and S") {
+    a.acquire(key("k"), S), b.acquire(key("k"), S);
+    a.acquire(key("k"), X);
+    CHECK(a.waits());
+    b.acquire(key("k"), X);
+    CHECK(b.outcome() == "deadlock");
+    CHECK(manager->held(b.owner, key("k")) == S);
+    b.finish();
+    CHECK(a.outcome() == "waited");
+  }
+  SUBCASE("U and U") {
+    a.acquire(key("k"), U), b.acquire(key("k"), U);
+    CHECK(b.waits());
+    a.acquire(key("k"), X);
+    CHECK(a.outcome() == "at once");
+    a.finish();
+    CHECK(b.outcome() == "waited");
+  }
+}
+
+TEST_CASE("a circle through a queue is found: one waits behind a waiter, not behind a holder") {
+  auto manager = open();
+  Actor reader{*manager}, writer{*manager}, newcomer{*manager};
+  REQUIRE(manager->acquire(reader.owner, key("a"), S));
+  REQUIRE(manager->acquire(newcomer.owner, key("b"), X));
+  writer.acquire(key("a"), X);     // waits for reader
+  newcomer.acquire(key("a"), S);   // waits for writer, in the queue
+  CHECK(newcomer.waits());
+  reader.acquire(key("b"), X);     // waits for newcomer
+  CHECK(reader.outcome() == "deadlock");
+  reader.finish();
+  CHECK(writer.outcome() == "waited");
+  writer.finish();
+  CHECK(newcomer.outcome() == "waited");
+}
+
+TEST_CASE("a wait that has its limit ends with lock_timeout, and those behind go on") {
+  auto manager = open();
+  LockOwner holder;
+  REQUIRE(manager->acquire(holder, key("k"), S));
+  Actor writer{*manager}, reader{*manager};
+  writer.acquire(key("k"), X, 300ms);
+  reader.acquire(key("k"), S);
+  CHECK(writer.outcome() == "lock_timeout");
+  CHECK(reader.outcome() == "waited");
+  CHECK(manager->stats().timeouts == 1);
+  manager->release_all(holder);
+}
+
+TEST_CASE("an upgrade that timed out keeps what it had") {
+  auto manager = open();
+  LockOwner a, b;
+  REQUIRE(manager->acquire(a, key("k"), S));
+  REQUIRE(manager->acquire(b, key("k"), S));
+  auto refused = manager->acquire(a, key("k"), X, 1ms);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code() == Errc::lock_timeout);
+  CHECK(manager->held(a, key("k")) == S);
+  manager->release_all(b);
+  CHECK(manager->acquire(a, key("k"), X));
+  manager->release_all(a);
+}
+
+TEST_CASE("without a limit of its own a wait has the manager's: two owners in one thread cannot hang") {
+  auto manager = open({.timeout = 2ms});
+  LockOwner a, b;
+  REQUIRE(manager->acquire(a, key("k"), X));
+  auto refused = manager->acquire(b, key("k"), X);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code() == Errc::lock_timeout);
+  CHECK(b.lock_count() == 0);
+  manager->release_all(a);
+}
+
+TEST_CASE("D16: a transaction's cost does not depend on the locks of others") {
+  auto manager = open();
+  const auto cost = [&] {
+    LockOwner owner;
+    const LockStats before = manager->stats();
+    for (int i = 0; i < 1000; ++i) {
+      REQUIRE(manager->acquire(owner, LockTarget::of_table(table), IX));
+      REQUIRE(manager->acquire(owner, key("mine"), X));
+      manager->release_all(owner);
+    }
+    const LockStats after = manager->stats();
+    return std::pair{after.allocations - before.allocations, after.visits - before.visits};
+  };
+  (void)cost();
+  const auto [alone_allocations, alone_visits] = cost();
+  LockOwner others;
+  for (int i = 0; i < 100'000; ++i) REQUIRE(manager->acquire(others, key("other " + std::to_string(i)), X));
+  (void)cost();  // the others took the recycled nodes
+  const auto [allocations, visits] = cost();
+  CHECK(alone_allocations == 0);
+  CHECK(allocations == 0);
+  // A bucket holds one lock on average; that many neighbours may be looked at, for each of both locks, never more than a few.
+  CHECK(visits <= alone_visits + 1000 * 2 * 8);
+  CHECK(manager->stats().locks == 100'000);
+  const LockStats before = manager->stats();
+  manager->release_all(others);
+  CHECK(manager->stats().locks == 0);
+  CHECK(manager->stats().visits - before.visits <= 100'000 * 8);
+}
+
+TEST_CASE("keys of any length are locked as a whole") {
+  auto manager = open();
+  LockOwner a, b;
+  const std::string one(1000, 'k');
+  std::string other = one;
+  other.back() = 'l';
+  REQUIRE(manager->acquire(a, key(one), X));
+  CHECK(manager->acquire(b, key(other), X, 0ms));
+  CHECK_FALSE(manager->acquire(b, key(one), X, 0ms));
+  manager->release_all(a);
+  manager->release_all(b);
+}
+
+TEST_CASE("under a storm of transactions X is exclusive, S shares, and every circle is resolved") {
+  const std::uint64_t seed = aegis_test::seed(5);
+  INFO(aegis_test::replay(seed, "test/lock/lock_manager"));
+  auto manager = open();
+  constexpr std::uint64_t keys = 5;
+  std::array<std::atomic<int>, keys> readers{}, writers{};
+  std::atomic<bool> wrong{false};
+  std::atomic<std::uint64_t> done{0}, deadlocks{0}, others{0};
+  std::vector<std::thread> threads;
+  for (std::uint64_t t = 0; t < 6; ++t)
+    threads.emplace_back([&, t] {
+      aegis_test::Random random{seed * 100 + t};
+      for (int i = 0; i < 2000; ++i) {
+        LockOwner owner;
+        std::array<char, keys> mode{};
+        for (std::uint64_t n = 1 + random.below(4); n > 0; --n) {
+          const std::uint64_t k = random.below(keys);
+          const char wanted = random.one_in(2) ? 'X' : 'S';
+          auto got = manager->acquire(owner, key(std::to_string(k)), wanted == 'X' ? X : S);
+          if (!got) {
+            ++(got.error().code() == Errc::deadlock ? deadlocks : others);
+            break;
+          }
+          if (mode[k] == 'X' || mode[k] == wanted) continue;
+          if (mode[k] == 'S') --readers[k];
+          ++(wanted == 'X' ? writers : readers)[k];
+          mode[k] = wanted;
+          if (wanted == 'X' ? writers[k] != 1 || readers[k] != 0 : writers[k] != 0) wrong = true;
+        }
+        for (std::uint64_t k = 0; k < keys; ++k) {
+          if (mode[k] == 'X' && (writers[k] != 1 || readers[k] != 0)) wrong = true;
+          if (mode[k] != 0) --(mode[k] == 'X' ? writers : readers)[k];
+        }
+        manager->release_all(owner);
+        ++done;
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  CHECK_FALSE(wrong);
+  CHECK(done == 6 * 2000);
+  CHECK(others == 0);
+  CHECK(manager->stats().deadlocks == deadlocks);
+  CHECK(manager->stats().locks == 0);
+  CHECK(manager->stats().keys == 0);
+  CHECK(manager->waiting_count() == 0);
+}
