@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// A copy of the store as its last checkpoint published it, in a directory of its own. Commits go on meanwhile: the
+// generation is pinned, and neither the running log nor newer pages are looked at.
+#pragma once
+
+#include <aegis/storage/backend/local.hpp>
+#include <aegis/storage/engine/checkpoint.hpp>
+#include <aegis/storage/engine/parts.hpp>
+
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <type_traits>
+
+namespace aegis::storage {
+
+template <class Chosen>
+class Backup {
+ public:
+  using Parts = storage::Parts<Chosen>;
+  using Source = typename Parts::Backend;
+  /// Where the copy lies: a place of the same kind, or a directory where the source has none.
+  using Target = std::conditional_t<OpensFromOptions<Source>, Source, LocalBackend>;
+
+  Backup(Parts& parts, Checkpointer<Chosen>& checkpointer) : parts_(parts), checkpointer_(checkpointer) {}
+
+  /// Everything committed before the call is in the copy, durably, on return. The copy is a store of its own: it has a new
+  /// lineage, so it never takes the original's log for its own. invalid_argument when the directory holds a store.
+  Result<void> run(const std::string& directory) {
+    static_assert(PinnableBackend<Source>, "aegis: backup needs a backend with pin(), which keeps a published generation readable");
+    std::optional<typename Source::Pin> pin;
+    Meta meta;
+    AEGIS_TRY(checkpointer_.run_then([&]() -> Result<void> {
+      AEGIS_TRY(auto pinned, parts_.backend.pin());
+      pin.emplace(std::move(pinned));
+      meta = parts_.meta;
+      return {};
+    }));
+    AEGIS_TRY(Target target, Target::open({.directory = directory, .read_only = false}));
+    AEGIS_TRY(const bool has_log, target.has_log());
+    if (!target.is_new() || has_log) return Error{Errc::invalid_argument, "backup into a directory that holds a store already"};
+    AEGIS_TRY(copy_blocks(*pin, target));
+    return seal(target, meta);
+  }
+
+ private:
+  Result<void> copy_blocks(typename Source::Pin& pin, Target& target) {
+    const std::size_t room = parts_.backend.max_block_bytes() < target.max_block_bytes() ? parts_.backend.max_block_bytes() : target.max_block_bytes();
+    const std::unique_ptr<std::byte[]> buffer{new (std::nothrow) std::byte[room]};
+    if (!buffer) return Error{Errc::out_of_memory, "backup"};
+    Result<void> done;
+    AEGIS_TRY(pin.for_each([&](BlockId id, std::size_t) {
+      if (!done || id == meta_block) return;
+      const auto size = pin.read(id, {buffer.get(), room});
+      done = size ? target.write(id, {buffer.get(), *size}) : Result<void>{size.error()};
+    }));
+    return done;
+  }
+
+  /// Block 0 comes with the one sync that publishes the copy: an interrupted backup holds no store. Its log is made next;
+  /// a copy that lost power in between makes it when it is opened.
+  Result<void> seal(Target& target, Meta meta) {
+    meta.identity.lineage = parts_.backend.draw_id();
+    meta.checkpoint.generation = 0;
+    meta.log_created = false;
+    AEGIS_TRY(target.write(meta_block, meta.encode()));
+    return target.sync();
+  }
+
+  Parts& parts_;
+  Checkpointer<Chosen>& checkpointer_;
+};
+
+}  // namespace aegis::storage

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Walking the catalog's tree as it is stored: for opening and verifying, while nobody changes it.
+#pragma once
+
+#include <aegis/storage/engine/parts.hpp>
+
+#include <memory>
+#include <new>
+#include <string_view>
+
+namespace aegis::storage {
+
+/// fn(std::string_view name, const CatalogRow&) -> Result<void> for every row, in the order of names.
+template <class Parts, class Fn>
+Result<void> for_each_catalog_row(Parts& parts, Fn&& fn) {
+  using Leaf = typename Parts::Tree::Leaf;
+  const std::unique_ptr<Leaf> leaf{new (std::nothrow) Leaf};
+  if (!leaf) return Error{Errc::out_of_memory, "catalog"};
+  AEGIS_TRY(parts.tree->copy_leaf(parts.catalog, LeafPosition::first(), *leaf));
+  for (bool more = true; more;) {
+    for (std::size_t row = 0; row < leaf->size(); ++row) {
+      const StoredValue value = leaf->value(row);
+      if (!value.present()) continue;
+      if (value.kind != RowKind::in_place) return Error{Errc::corrupt_page, "catalog row"};
+      AEGIS_TRY(const CatalogRow decoded, CatalogRow::decode(value.bytes));
+      AEGIS_TRY(fn(leaf->key(row), decoded));
+    }
+    AEGIS_TRY(more, parts.tree->next_leaf(parts.catalog, *leaf));
+  }
+  return {};
+}
+
+}  // namespace aegis::storage

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Applies committed transactions from the log to the pages of the last checkpoint. A window of the log is collected, the
+// last operation of each key kept and applied in key order, so that each leaf is touched once a window. Nothing is
+// published before the opening's own checkpoint: a crash in here costs only time. Alone, before the store is used.
+#pragma once
+
+#include <aegis/storage/engine/catalog_rows.hpp>
+#include <aegis/storage/engine/parts.hpp>
+
+#include <string_view>
+
+namespace aegis::storage {
+
+/// What an opening did.
+struct RecoveryReport {
+  std::uint64_t transactions = 0;    ///< Committed ones that were applied again.
+  std::uint64_t records = 0;
+  std::uint64_t log_bytes = 0;       ///< Read to find them.
+  bool clean = true;                 ///< The store was closed, not killed.
+};
+
+template <class Chosen>
+class Redo {
+ public:
+  using Parts = storage::Parts<Chosen>;
+  using Token = typename Parts::Token;
+
+  explicit Redo(Parts& parts) : parts_(parts), window_(~std::size_t{0}) {}
+
+  Result<RecoveryReport> run() {
+    RecoveryReport report;
+    auto reader = parts_.wal->reader();
+    WalTransaction transaction;
+    for (;;) {
+      AEGIS_TRY(const bool more, reader.next(transaction));
+      if (!more) break;
+      AEGIS_TRY(collect(transaction, report));
+      if (window_.bytes() > window_bytes) AEGIS_TRY(apply());
+    }
+    AEGIS_TRY(apply());
+    report.clean = parts_.wal->scan().clean;
+    report.log_bytes = parts_.wal->scan().cut - parts_.meta.checkpoint.lsn;
+    return report;
+  }
+
+ private:
+  static constexpr std::size_t window_bytes = std::size_t{8} << 20;
+
+  Result<void> collect(const WalTransaction& transaction, RecoveryReport& report) {
+    ++report.transactions;
+    newest_ = std::max(newest_, transaction.timestamp);
+    TransactionRecords records = transaction.records();
+    for (LogRecord record;;) {
+      AEGIS_TRY(const bool more, records.next(record));
+      if (!more) return {};
+      if (!has_key(record.type)) continue;  // the frame's own Begin and Commit
+      ++report.records;
+      AEGIS_TRY(window_.write(record.table, record.key, record.type == LogRecordType::erase ? WriteKind::erase : WriteKind::put, record.value));
+    }
+  }
+
+  /// Table 0 comes first in the window's order, so a table exists before its rows come.
+  Result<void> apply() {
+    Token token = parts_.pool->section().enter();
+    Result<void> done;
+    window_.for_each([&](const WriteEntry& entry) {
+      if (done) done = entry.table() == catalog_table ? apply_catalog(token, entry) : apply_row(token, entry);
+    });
+    window_.clear();
+    AEGIS_TRY(done);
+    parts_.allocator->release(token, no_timestamp);  // nobody reads yet
+    return {};
+  }
+
+  Result<void> apply_row(Token& token, const WriteEntry& entry) {
+    AEGIS_TRY(const PageId root, root_of(entry.table()));
+    if (root == PageId{}) return {};  // of a table that was dropped later on
+    if (entry.present()) return parts_.tree->put(token, {entry.table(), root}, entry.key(), entry.value(), newest_);
+    AEGIS_TRY(parts_.tree->erase(token, {entry.table(), root}, entry.key(), false, newest_));
+    return {};
+  }
+
+  Result<void> apply_catalog(Token& token, const WriteEntry& entry) {
+    AEGIS_TRY(CatalogRow wanted, CatalogRow::decode(entry.value()));
+    ValueBuffer stored;
+    AEGIS_TRY(const RowRead before, parts_.tree->get(parts_.catalog, entry.key(), stored));
+    if (before.present()) {
+      AEGIS_TRY(const CatalogRow old, CatalogRow::decode(stored.view()));
+      if (old.id == wanted.id) {
+        wanted.root = old.root;
+      } else {
+        AEGIS_TRY(destroy(token, {old.id, old.root}));  // the name was dropped and given to another table
+      }
+    }
+    if (wanted.root == PageId{}) AEGIS_TRY(wanted.root, parts_.tree->create(token, wanted.id));
+    if (number(wanted.id) >= parts_.next_table.load()) parts_.next_table.store(number(wanted.id) + 1);
+    known_ = {};
+    return parts_.tree->put(token, parts_.catalog, entry.key(), text_of(wanted.encode()), newest_);
+  }
+
+  Result<void> destroy(Token& token, TableRoot root) {
+    for (bool empty = false; !empty;) AEGIS_TRY(empty, parts_.tree->destroy_some(token, root, 256, newest_));
+    return {};
+  }
+
+  /// By walking the catalog, once for each run of rows of one table. Page 0 when there is no such table.
+  Result<PageId> root_of(TableId table) {
+    if (known_.table == table) return known_.root;
+    known_ = {table, PageId{}};
+    AEGIS_TRY(for_each_catalog_row(parts_, [&](std::string_view, const CatalogRow& row) {
+      if (row.id == table) known_.root = row.root;
+      return Result<void>{};
+    }));
+    return known_.root;
+  }
+
+  Parts& parts_;
+  WriteSet window_;
+  Timestamp newest_{};   // of the transactions collected so far
+  TableRoot known_{};    // the last table asked for; table 0: none
+};
+
+}  // namespace aegis::storage

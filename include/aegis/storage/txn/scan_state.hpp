@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a scan stands: the copied leaf, the range, the position, and the stored row that comes next. A cursor owns one.
+#pragma once
+
+#include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/result.hpp>
+#include <aegis/storage/tree/value_buffer.hpp>
+#include <aegis/storage/txn/key_range.hpp>
+#include <aegis/storage/txn/row_view.hpp>
+#include <aegis/storage/txn/write_set.hpp>
+
+#include <string_view>
+
+namespace aegis::storage {
+
+template <class Store>
+struct ScanState {
+  using Tree = typename Store::Tree;
+  using Table = typename Store::Table;
+
+  ~ScanState() {
+    if (own_slot != nullptr) store->manager().snapshots().release(*own_slot);
+  }
+
+  /// Copies the range's ends and takes the snapshot that the whole scan sees.
+  Result<void> begin(Store& of, typename Store::Context& context, const KeyRange& range) {
+    store = &of;
+    AEGIS_TRY(from.assign(range.from.value_or(std::string_view{})));
+    if (range.to) {
+      AEGIS_TRY(to.assign(*range.to));
+      has_to = true;
+    }
+    if (!range.within.empty()) AEGIS_TRY(narrow(range.within));
+    return take_snapshot(context);
+  }
+  /// snapshot_too_old if the scan's snapshot was revoked; to be asked after every look-up.
+  Result<void> still_visible(Store& of, typename Store::Context& context) const {
+    if (own_slot == nullptr) return of.manager().still_visible(context);
+    if (!of.manager().snapshots().is_revoked(*own_slot)) return {};
+    return Error{Errc::snapshot_too_old, "snapshot", number(snapshot)};
+  }
+
+  /// The leaf of the position, copied, and the first of its rows that comes into question.
+  Result<void> load(Store& of, const Table& table, Direction direction) {
+    ready = false;
+    const bool forward = direction == Direction::forward;
+    const LeafPosition where = !bounded             ? LeafPosition::last()
+                               : forward            ? LeafPosition::at(position.view())
+                               : at_position        ? LeafPosition::at(position.view())
+                               : position.size() == 0 ? LeafPosition::at(position.view())
+                                                      : LeafPosition::below(position.view());
+    AEGIS_TRY(of.tree().copy_leaf(table.root(), where, leaf));
+    row = bounded ? leaf.lower_bound(position.view()) : leaf.size();
+    if (!forward && bounded && at_position && row < leaf.size() && leaf.key(row) == position.view()) ++row;
+    return {};
+  }
+
+  /// Finds the next visible stored row, if it is not known yet; false when the range has no more.
+  Result<bool> find_stored(Store& of, const Table& table, Direction direction) {
+    while (!ready) {
+      const bool forward = direction == Direction::forward;
+      if (forward ? row >= leaf.size() : row == 0) {
+        if (forward ? leaf.is_last() || past_end(leaf.high()) : leaf.is_first() || leaf.low() <= from.view()) return false;
+        AEGIS_TRY(of.tree().copy_leaf(table.root(), forward ? LeafPosition::at(leaf.high()) : LeafPosition::below(leaf.low()), leaf));
+        row = forward ? leaf.begin_row() : leaf.end_row();
+        continue;
+      }
+      current = forward ? row++ : --row;
+      const std::string_view found = leaf.key(current);
+      if (forward ? past_end(found) : found < from.view()) {
+        row = forward ? leaf.size() : 0;
+        return false;
+      }
+      stored = leaf.value(current);
+      if (leaf.newest() > snapshot) {
+        AEGIS_TRY(const auto replaced, replaced_version(of.manager().versions(), table.id(), found, snapshot, version));
+        if (replaced) stored = *replaced;
+      }
+      ready = stored.present();
+    }
+    return true;
+  }
+  std::string_view stored_key() { return leaf.key(current); }
+  void pass_stored() { ready = false; }
+
+  Result<void> show_stored(Store& of, const Table& table) {
+    ready = false;
+    AEGIS_TRY(move_to(leaf.key(current)));
+    shown = stored.bytes;
+    if (stored.kind != RowKind::overflow) return {};
+    AEGIS_TRY(of.tree().read_overflow(table.id(), stored.overflow(), value));
+    shown = value.view();
+    return {};
+  }
+
+  /// The transaction's own next write past the position and within the range, an erasure too.
+  const WriteEntry* find_own(const WriteSet& writes, TableId table, Direction direction) const {
+    if (writes.empty()) return nullptr;
+    if (direction == Direction::forward) {
+      const auto* entry = at_position ? writes.at_or_after(table, position.view()) : writes.after(table, position.view());
+      return entry == nullptr || past_end(entry->key()) ? nullptr : entry;
+    }
+    const auto* entry = !bounded ? writes.last(table) : at_position ? writes.at_or_before(table, position.view()) : writes.before(table, position.view());
+    return entry == nullptr || entry->key() < from.view() ? nullptr : entry;
+  }
+  Result<void> show_own(const WriteEntry& entry) {
+    AEGIS_TRY(move_to(entry.key()));
+    AEGIS_TRY(value.assign(entry.value()));
+    shown = value.view();
+    return {};
+  }
+
+  typename Store::LeafCopy leaf;
+  ValueBuffer key, value, version;  // what is shown; what the version store gave
+  ValueBuffer from, to, position;   // from is empty without a lower end
+  std::string_view shown;           // the value, in `leaf`, `version` or `value`
+  StoredValue stored;               // of the row `current`, while `ready`
+  std::size_t row = 0, current = 0; // forward: the next row to look at; reverse: one past it
+  Timestamp snapshot{};
+  SnapshotRegistry::Slot* own_slot = nullptr;  // where every operation has a snapshot of its own, the scan keeps this one
+  Store* store = nullptr;
+  bool has_to = false;
+  bool at_position = true;  // the position itself still comes into question
+  bool bounded = true;      // false: the position is the table's end
+  bool ready = false;       // `stored` is the next visible stored row
+
+ private:
+  Result<void> take_snapshot(typename Store::Context& context) {
+    if (context.read_only || !Store::Isolation::snapshot_per_operation) {
+      AEGIS_TRY(snapshot, store->view(context));
+      return {};
+    }
+    SnapshotRegistry& registry = store->manager().snapshots();
+    own_slot = registry.claim();
+    if (own_slot == nullptr) return Error{Errc::busy, "transactions and cursors open at once", registry.capacity()};
+    snapshot = registry.take(*own_slot, [this] { return store->manager().published(); });
+    return {};
+  }
+
+  bool past_end(std::string_view candidate) const { return has_to && candidate >= to.view(); }
+
+  Result<void> move_to(std::string_view shown_key) {
+    AEGIS_TRY(key.assign(shown_key));
+    AEGIS_TRY(position.assign(shown_key));
+    at_position = false, bounded = true;
+    return {};
+  }
+
+  /// Intersects the range with the keys that begin with `prefix`.
+  Result<void> narrow(std::string_view prefix) {
+    if (from.view() < prefix) AEGIS_TRY(from.assign(prefix));
+    std::size_t kept = prefix.size();
+    while (kept > 0 && static_cast<unsigned char>(prefix[kept - 1]) == 0xff) --kept;
+    if (kept == 0) return {};
+    AEGIS_TRY(value.assign(prefix.substr(0, kept)));
+    auto& last = value.bytes()[kept - 1];
+    last = static_cast<std::byte>(static_cast<unsigned>(last) + 1);
+    if (has_to && to.view() <= value.view()) return {};
+    has_to = true;
+    return to.assign(value.view());
+  }
+};
+
+}  // namespace aegis::storage
