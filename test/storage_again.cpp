@@ -1,0 +1,9 @@
+#include <aegis/storage.hpp>
+#include <doctest/doctest.h>
+
+TEST_CASE("a second file of the same program may include everything") {
+  CHECK(aegis::storage::NoCodec{}.bound(7) >= 7);
+  auto engine = aegis::storage::Engine<aegis::storage::MemoryBackend>::open({});
+  REQUIRE(engine);
+  CHECK(engine->close());
+}
