@@ -6,6 +6,7 @@
 #include "support/engines.hpp"
 #include "support/random.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -37,21 +38,30 @@ class Bank {
     REQUIRE(txn.commit().has_value());
   }
 
-  void run(Engine& engine, double seconds) {
+  /// `halfway()` is called when half of the time is over. With `survives_failure` an engine that fails ends the run.
+  template <class Halfway>
+  void run(Engine& engine, double seconds, bool survives_failure, Halfway&& halfway) {
     stop_ = false;
+    survives_failure_ = survives_failure;
     std::vector<std::thread> threads;
     for (std::uint64_t client = 0; client < clients; ++client) threads.emplace_back([&, client] { transfer(engine, client); });
     threads.emplace_back([&] { audit(engine, [&] { return engine.begin(); }); });
     threads.emplace_back([&] { audit(engine, [&] { return engine.snapshot(); }); });
-    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-    while (std::chrono::steady_clock::now() < end && !broken()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    for (int half = 0; half < 2; ++half) {
+      const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds / 2);
+      while (std::chrono::steady_clock::now() < end && !broken()) std::this_thread::yield();
+      if (half == 0) halfway();
+    }
     stop_ = true;
     for (auto& thread : threads) thread.join();
-    MESSAGE("transfers " << transfers_ << ", given up " << given_up_ << ", aborted on purpose " << refused_ << ", audits " << audits_);
+    MESSAGE("transfers " << transfers_.load() << ", given up " << given_up_.load() << ", aborted on purpose " << refused_.load() << ", audits " << audits_.load());
     INFO(complaint_);
     CHECK_FALSE(broken());
     CHECK(transfers_ > 0);
     CHECK(audits_ > 0);
+  }
+  void run(Engine& engine, double seconds) {
+    run(engine, seconds, false, [] {});
   }
 
   /// The total, every account against its ledger rows, every client's ledger against its counter.
@@ -80,7 +90,10 @@ class Bank {
     for (std::uint64_t client = 0; client < clients; ++client) {
       const auto counter = reader.get(counters_, counter_key(client));
       REQUIRE(counter.has_value());
-      CHECK((*counter ? std::stoull(**counter) : 0) == rows[client]);
+      const std::uint64_t counted = *counter ? std::stoull(**counter) : 0;
+      CHECK(counted == rows[client]);
+      CHECK(counted >= acknowledged_[client]);
+      CHECK(counted <= acknowledged_[client] + (survives_failure_ ? 1 : 0));  // the one under way may have made it
     }
     std::int64_t total = 0;
     for (std::uint64_t i = 0; i < accounts; ++i) {
@@ -173,15 +186,18 @@ class Bank {
       if (done) {
         sequence += is_short ? 0 : 1;
         transfers_ += is_short ? 0 : 1;
+        acknowledged_[client] = sequence;
       } else if (refuses && done.error().code() == aegis::storage::Errc::invalid_argument) {
         ++refused_;
       } else if (aegis::storage::is_retryable(done.error().code())) {
         ++given_up_;
+      } else if (is_expected(done.error())) {
+        return;
       } else {
         complain("transfer: " + done.error().message());
       }
       if (client == 0 && random.one_in(200))
-        if (auto checkpoint = engine.checkpoint(); !checkpoint) complain("checkpoint: " + checkpoint.error().message());
+        if (auto checkpoint = engine.checkpoint(); !checkpoint && !is_expected(checkpoint.error())) complain("checkpoint: " + checkpoint.error().message());
     }
   }
 
@@ -200,7 +216,9 @@ class Bank {
         total += decode_as<Account>(cursor.value()).balance;
       }
       if (!cursor.status()) {
-        if (!aegis::storage::is_retryable(cursor.status().error().code())) complain("audit: " + cursor.status().error().message());
+        const auto error = cursor.status().error();
+        if (is_expected(error)) return;
+        if (!aegis::storage::is_retryable(error.code())) complain("audit: " + error.message());
         continue;
       }
       ++audits_;
@@ -212,6 +230,9 @@ class Bank {
     }
   }
 
+  bool is_expected(const aegis::storage::Error& error) const {
+    return survives_failure_ && (error.code() == aegis::storage::Errc::engine_failed || error.code() == aegis::storage::Errc::commit_undecided);
+  }
   void complain(std::string what) {
     const std::lock_guard lock(mutex_);
     if (complaint_.empty()) complaint_ = std::move(what);
@@ -222,7 +243,9 @@ class Bank {
   }
 
   bool lock_reads_;
+  bool survives_failure_ = false;
   std::uint64_t seed_;
+  std::uint64_t acknowledged_[clients] = {};  // each client's own until it has ended
   Table accounts_, ledger_, counters_;
   std::atomic<bool> stop_{false};
   std::atomic<std::uint64_t> transfers_{0}, given_up_{0}, refused_{0}, audits_{0}, broken_audits_{0};

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <map>
@@ -44,7 +45,7 @@ inline bool same_state(const ModelState& a, const ModelState& b) {
 }
 
 struct ModelCounts {
-  std::uint64_t transactions = 0, commits = 0, operations = 0, rows_compared = 0, scans = 0, checkpoints = 0, drops = 0, conflicts = 0;
+  std::uint64_t transactions = 0, commits = 0, operations = 0, rows_compared = 0, scans = 0, checkpoints = 0, drops = 0, loads = 0, conflicts = 0;
   std::uint64_t crashes = 0, crashes_in_recovery = 0, kills = 0, closes = 0, reopenings = 0, undecided = 0, undecided_kept = 0, verifications = 0;
 };
 
@@ -57,7 +58,7 @@ class EngineModel {
   using ReadTransaction = typename Engine::ReadTransaction;
 
   EngineModel(std::uint64_t seed, ModelCounts& counts) : random_(seed), counts_(counts) {
-    const std::size_t keys = 20 + random_.below(300);
+    const std::size_t keys = random_.one_in(6) ? 4'000 : 20 + random_.below(300);  // many: trees of three levels
     for (std::size_t i = 0; i < keys; ++i) keys_.push_back(draw_key());
     keys_.push_back("");
   }
@@ -265,8 +266,10 @@ class EngineModel {
   void step() {
     if (!armed_at_ && random_.one_in(12)) arm(random_.one_in(3) ? 2'000 : 60);
     const std::uint64_t kind = random_.below(100);
-    if (tables_.empty() || (tables_.size() < 3 && kind < 3)) return create_table();
-    if (kind < 65) return transact();
+    if (tables_.size() < 3 && kind < 3) return load_table();
+    if (tables_.empty() || (tables_.size() < 3 && kind < 6)) return create_table();
+    if (kind < 61) return transact();
+    if (kind < 65) return erase_run();
     if (kind < 71) return checkpoint();
     if (kind < 73) return drop_table();
     if (kind < 80) return begin_reading();
@@ -296,6 +299,61 @@ class EngineModel {
     }
     if (in_flight_) acknowledge();
     tables_[name] = *table;
+  }
+  /// A table that is loaded, or given up on the way, or broken off by a crash.
+  void load_table() {
+    const std::string name = "loaded" + std::to_string(random_.below(2));
+    auto loader = engine_->load_table(name);
+    if (!loader) {
+      if (loader.error().code() == storage::Errc::key_exists && (sure_.count(name) != 0 || !readers_.empty())) return;
+      if (!unexpected("load_table", loader.error())) after_crash();
+      return;
+    }
+    require(sure_.count(name) == 0, "a table that is there was loaded");
+    ModelRows rows;
+    for (const std::string& key : keys_)
+      if (!random_.one_in(4)) rows[key] = keys_.size() < 1'000 ? draw_value() : std::make_shared<const std::string>(random_.bytes(random_.below(100)));
+    for (const auto& [key, value] : rows) {
+      if (auto taken = loader->append(key, *value); !taken) {
+        if (unexpected("append to a loader", taken.error())) return;
+        loader = storage::Error{storage::Errc::engine_failed};
+        return after_crash();
+      }
+    }
+    if (random_.one_in(4)) return;
+    in_flight_ = sure_;
+    (*in_flight_)[name] = std::move(rows);
+    auto table = loader->finish();
+    if (!table) {
+      if (unexpected("finish of a loader", table.error())) return;
+      loader = storage::Error{storage::Errc::engine_failed};
+      return after_crash();
+    }
+    acknowledge();
+    tables_[name] = *table;
+    ++counts_.loads;
+  }
+  /// Erases many neighbouring rows in one transaction, so that leaves run empty.
+  void erase_run() {
+    const std::string name = any_table();
+    auto transaction = engine_->begin();
+    ModelState view = sure_;
+    ModelRows& rows = view.at(name);
+    std::map<std::string, std::map<std::string, bool>> touched;
+    std::uint64_t left = 10 + random_.below(600);
+    for (auto at = rows.lower_bound(any_key()); at != rows.end() && left != 0; --left) {
+      const auto done = transaction.erase(tables_.at(name), at->first);
+      if (!done && done.error().code() == storage::Errc::too_large) break;
+      if (!done) {
+        (void)transaction.abort();
+        if (!unexpected("erase", done.error())) after_crash();
+        return;
+      }
+      require(*done, "erase missed a row");
+      touched[name][at->first] = true;
+      at = rows.erase(at);
+    }
+    commit(transaction, std::move(view), touched);
   }
   void drop_table() {
     const std::string name = tables_.begin()->first;
@@ -521,6 +579,7 @@ class EngineModel {
     auto late = engine_->begin();
     const auto first = late.get(table, any_key());
     if (!first) {
+      (void)late.abort();
       if (!unexpected("get", first.error())) after_crash();
       return;
     }
@@ -600,11 +659,12 @@ void run_engine_model(std::uint64_t seed, double default_seconds, std::size_t st
   std::uint64_t rounds = 0;
   for (std::uint64_t round_seed = seed; rounds == 0 || std::chrono::steady_clock::now() < end; ++rounds, round_seed = Random(round_seed).next()) {
     INFO(replay(round_seed, program));
+    if (std::getenv("AEGIS_SECONDS") != nullptr) std::fprintf(stderr, "%s\n", replay(round_seed, program).c_str());  // known after an abort, too
     EngineModel<Engine, waits>{round_seed, counts}.run(steps);
   }
   MESSAGE("seed " << seed << ": " << rounds << " disks, " << counts.operations << " operations in " << counts.transactions << " transactions, " << counts.commits << " commits ("
                   << counts.undecided << " undecided, " << counts.undecided_kept << " of them kept), " << counts.scans << " scans, " << counts.rows_compared << " rows compared, " << counts.checkpoints
-                  << " checkpoints, " << counts.drops << " drops, " << counts.conflicts << " conflicts, " << counts.crashes << " crashes, " << counts.crashes_in_recovery
+                  << " checkpoints, " << counts.drops << " drops, " << counts.loads << " loads, " << counts.conflicts << " conflicts, " << counts.crashes << " crashes, " << counts.crashes_in_recovery
                   << " in recovery, " << counts.kills << " kills, " << counts.closes << " closes, " << counts.reopenings << " reopenings, " << counts.verifications << " verifications");
   CHECK(counts.commits > 0);
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The smallest thing a tree can stand on: pages in memory behind the pool's interface, one latch for all, and an
+// The smallest thing a tree can stand on: pages in memory behind the pool's interface, each with a plain latch, and an
 // allocator that withholds freed pages until told. Knows what a real pool cannot tell: who holds how many pages at once.
 #pragma once
 
 #include <aegis/storage/buffer/commit_section.hpp>
 #include <aegis/storage/core/ids.hpp>
 #include <aegis/storage/core/result.hpp>
+#include <aegis/storage/latch/plain.hpp>
 #include <aegis/storage/page/page.hpp>
 
 #include <cstddef>
@@ -32,7 +33,7 @@ class TinyPool {
  private:
   struct Frame {
     PageType page{};
-    std::shared_mutex latch;
+    storage::PlainLatch latch;
   };
 
  public:

@@ -37,7 +37,7 @@ class ExtentRoom {
       {
         const std::unique_lock guard(map_lock_);
         reuse_.advance(space);
-        if (const auto run = space.take(least, most, purpose == RoomFor::map ? 0 : map_steps() + 1)) return *run;
+        if (const auto run = space.take(least, most, kept_from(purpose))) return *run;
       }
       AEGIS_TRY(grow(1));
     }
@@ -47,7 +47,7 @@ class ExtentRoom {
     for (;;) {
       {
         const std::shared_lock guard(map_lock_);
-        if (space.free_steps() * nodes_per_step() >= map_.unwritten() + spare_nodes + (is_write ? nodes_per_step() : 0)) return {};
+        if (room_for_nodes() >= map_.unwritten() + spare_nodes + (is_write ? nodes_per_step() : 0)) return {};
       }
       AEGIS_TRY(grow(1));
     }
@@ -142,6 +142,14 @@ class ExtentRoom {
   std::size_t nodes_per_step() const {
     const ExtentGeometry& geometry = file_.geometry();
     return geometry.units_per_step() / geometry.units(map_block_bytes);
+  }
+  bool any_unit_holds_a_node() const { return file_.geometry().units(map_block_bytes) == 1; }
+  /// Map blocks that could be written now; where one needs several units, fragments do not count.
+  std::uint64_t room_for_nodes() const { return any_unit_holds_a_node() ? space.free_units() : std::uint64_t{space.free_steps()} * nodes_per_step(); }
+  FreeSpace::Keep kept_from(RoomFor purpose) const {
+    if (purpose == RoomFor::map) return {};
+    if (any_unit_holds_a_node()) return {.units = map_.unwritten() + spare_nodes + nodes_per_step(), .steps = 0};
+    return {.units = 0, .steps = map_steps() + 1};
   }
   std::size_t map_steps() const { return static_cast<std::size_t>((map_.unwritten() + spare_nodes) / nodes_per_step()) + 1; }
   /// Free steps that must stay while so many bytes are reserved; an eighth more, for runs that end at a step's end.

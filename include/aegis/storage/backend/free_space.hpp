@@ -40,6 +40,7 @@ class FreeSpace {
     std::memset(units_ + count_ * per_step(), 0, (count - count_) * per_step());
     for (std::size_t i = count_; i < count; ++i) steps_[i] = {per_step(), per_step(), false};
     free_steps_ += count - count_;
+    free_units_ += std::uint64_t{count - count_} * per_step();
     lowest_free_ = std::min(lowest_free_, count_);
     count_ = count;
     return {};
@@ -51,13 +52,20 @@ class FreeSpace {
       if (steps_[count_].hole)
         --holes_;
       else
-        --free_steps_;
+        forget_free_step();
     }
     if (cursor_ >= count_) cursor_ = 0;
   }
 
-  /// At least `least`, at most `most` units (least <= units_per_step) that lie in one step, leaving `keep` free steps.
-  std::optional<UnitRun> take(std::uint32_t least, std::uint32_t most, std::size_t keep) {
+  /// What a taker leaves to others.
+  struct Keep {
+    std::uint64_t units = 0;
+    std::size_t steps = 0;
+  };
+  /// At least `least`, at most `most` units (least <= units_per_step) that lie in one step.
+  std::optional<UnitRun> take(std::uint32_t least, std::uint32_t most, Keep keep) {
+    if (free_units_ < keep.units + least) return std::nullopt;
+    most = static_cast<std::uint32_t>(std::min<std::uint64_t>(most, free_units_ - keep.units));
     if (cursor_ < count_ && is_partial(cursor_))
       if (const auto run = take_in(cursor_, least, most)) return run;
     if (least < exhausted_) {
@@ -71,7 +79,7 @@ class FreeSpace {
       }
     }
     exhausted_ = least;
-    if (free_steps_ <= keep) return std::nullopt;
+    if (free_steps_ <= keep.steps) return std::nullopt;
     while (!is_free(lowest_free_)) ++lowest_free_;
     cursor_ = lowest_free_;
     return take_in(cursor_, least, most);
@@ -106,18 +114,20 @@ class FreeSpace {
   bool is_hole(std::size_t step) const { return steps_[step].hole; }
   void make_hole(std::size_t step) {
     steps_[step].hole = true;
-    --free_steps_;
+    forget_free_step();
     ++holes_;
   }
   void fill_hole(std::size_t step) {
     steps_[step].hole = false;
     ++free_steps_;
+    free_units_ += per_step();
     --holes_;
     lowest_free_ = std::min(lowest_free_, step);
   }
 
   std::size_t steps() const { return count_; }
   std::size_t free_steps() const { return free_steps_; }
+  std::uint64_t free_units() const { return free_units_; }
   std::size_t holes() const { return holes_; }
   std::size_t used_steps() const { return count_ - free_steps_ - holes_; }
   /// Steps up to the last one that holds anything.
@@ -161,13 +171,19 @@ class FreeSpace {
     about.longest = longest;
     return std::nullopt;
   }
+  void forget_free_step() {
+    --free_steps_;
+    free_units_ -= per_step();
+  }
   void note_taken(std::size_t step, std::uint32_t count) {
+    free_units_ -= count;
     if (steps_[step].free == per_step()) --free_steps_;
     steps_[step].free -= count;
   }
   void note_free(std::size_t step) {
     Step& about = steps_[step];
     about.longest = ++about.free;
+    ++free_units_;
     exhausted_ = ~std::uint32_t{0};
     if (about.free != per_step()) return;
     ++free_steps_;
@@ -189,6 +205,7 @@ class FreeSpace {
   std::size_t count_ = 0;
   std::size_t capacity_ = 0;
   std::size_t free_steps_ = 0;     // wholly free and no hole
+  std::uint64_t free_units_ = 0;   // wholly free, in steps that are no holes
   std::size_t holes_ = 0;
   std::size_t cursor_ = 0;         // the step that is being filled
   std::size_t lowest_free_ = 0;    // no free step lies before it

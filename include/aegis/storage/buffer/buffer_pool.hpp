@@ -56,7 +56,6 @@ class BufferPool {
   BufferPool& operator=(const BufferPool&) = delete;
 
   CommitSection& section() { return section_; }
-  void set_epoch_driver(EpochDriver driver) { loader_.set_driver(driver); }  ///< Before any other thread uses the pool.
 
   /// fn(const PageType&) on one consistent state of the page; its value. With an optimistic latch fn may run several
   /// times, also on bytes that are just being changed: it must be pure, check every offset before use and give values.

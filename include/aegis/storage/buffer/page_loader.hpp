@@ -23,7 +23,6 @@ class PageLoader {
 
   PageLoader(Frames& frames, Writes& writes) : frames_(frames), writes_(writes) {}
 
-  void set_driver(EpochDriver driver) { driver_ = driver; }
   void count_hit(FrameIndex index) {
     frames_.eviction().access(index);
     hits_.add_one();
@@ -106,12 +105,7 @@ class PageLoader {
   }
   Result<void> wait_for_frame(Lock& lock, PinKind kind) {
     Hope seen = hope(kind);
-    if (seen == Hope::after_epoch && driver_.drive != nullptr) {
-      lock.unlock();
-      const bool driven = driver_.drive(driver_.context);
-      lock.lock();
-      if (driven) return {};
-    }
+    // A running checkpoint needs neither section nor frame to reach its seal, so its thread gets there while this one waits.
     frames_.wait(lock, [&] { return (seen = hope(kind)) == Hope::soon || seen == Hope::after_epoch; });
     if (seen == Hope::none) return Error{Errc::pool_exhausted, "frames", frames_.count()};
     return {};
@@ -119,7 +113,6 @@ class PageLoader {
 
   Frames& frames_;
   Writes& writes_;
-  EpochDriver driver_;
   StripedCounter hits_;
   std::uint64_t misses_ = 0, evictions_ = 0;  // under the frames' mutex
 };

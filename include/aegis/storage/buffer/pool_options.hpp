@@ -14,11 +14,4 @@ struct PoolOptions {
   static constexpr std::size_t min_frames = 8, max_frames = (std::size_t{1} << 32) - 2;
 };
 
-/// Who brings a running checkpoint to its end when somebody waits for a frame that only its end can free. Called
-/// without any mutex of the pool, perhaps in the section and under latches; false: nothing was done, the caller sleeps.
-struct EpochDriver {
-  bool (*drive)(void* context) = nullptr;
-  void* context = nullptr;
-};
-
 }  // namespace aegis::storage

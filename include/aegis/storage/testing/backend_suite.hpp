@@ -13,6 +13,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <string>
@@ -115,11 +116,11 @@ class BackendSuite {
     if (!backend) return;
     Model model(*backend);
     bool any_id = true, any_length = true;
-    for (const std::uint64_t id : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{255}, std::uint64_t{256}, std::uint64_t{1} << 40, std::uint64_t{1} << 63, ~std::uint64_t{0}})
+    for (const std::uint64_t id : std::initializer_list<std::uint64_t>{0, 1, 255, 256, std::uint64_t{1} << 40, std::uint64_t{1} << 63, ~std::uint64_t{0}})
       any_id = any_id && model.write(BlockId{id}, random_.bytes(100)).has_value() && model.holds_now();
     report_("2. any id", any_id && model.sync().has_value() && model.holds_now());
     const std::size_t limit = backend->max_block_bytes();
-    for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{511}, std::size_t{512}, std::size_t{4096}, std::size_t{8191}, std::size_t{65'536}, limit - 1, limit, std::size_t{3}, std::size_t{0}})
+    for (const std::size_t bytes : std::initializer_list<std::size_t>{0, 1, 511, 512, 4096, 8191, 65'536, limit - 1, limit, 3, 0})
       if (bytes <= limit) any_length = any_length && model.write(BlockId{1}, random_.bytes(bytes)).has_value() && model.holds_now();
     report_("2. any length up to the limit, each replacing the whole", any_length && model.sync().has_value() && model.holds_now());
     const std::string too_much(limit + 1, 'x');

@@ -3,6 +3,7 @@
 // user code runs under a latch or sees bytes change.
 #pragma once
 
+#include <aegis/storage/tree/btree.hpp>
 #include <aegis/storage/txn/context_hold.hpp>
 #include <aegis/storage/txn/cursor.hpp>
 #include <aegis/storage/txn/row_view.hpp>

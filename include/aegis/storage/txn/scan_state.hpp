@@ -4,6 +4,7 @@
 
 #include <aegis/storage/core/ids.hpp>
 #include <aegis/storage/core/result.hpp>
+#include <aegis/storage/tree/node.hpp>
 #include <aegis/storage/tree/value_buffer.hpp>
 #include <aegis/storage/txn/key_range.hpp>
 #include <aegis/storage/txn/row_view.hpp>
