@@ -52,6 +52,22 @@ TEST_CASE("a log that was cut far beyond its end takes no memory for the gap") {
   CHECK(log.append(bytes_of(std::string(512, 'b'))));
 }
 
+TEST_CASE("a log longer than a bound that was lowered since keeps its bytes when it is cut") {
+  MemoryDisk disk;
+  const std::string bytes(64 << 10, 'a');
+  {
+    auto log = MemoryLog::open(disk, {.max_bytes = 1 << 20, .create = true}).value();
+    REQUIRE(log.append(bytes_of(bytes)));
+    REQUIRE(log.sync());
+  }
+  auto log = MemoryLog::open(disk, {.max_bytes = 32 << 10}).value();
+  REQUIRE(log.cut(Lsn{bytes.size() - 512}));
+  CHECK(log.begin() == Lsn{0});
+  std::string read(1024, ' ');
+  CHECK(log.read(Lsn{0}, {reinterpret_cast<std::byte*>(read.data()), read.size()}).value() == read.size());
+  CHECK(read == bytes.substr(0, read.size()));
+}
+
 TEST_CASE("the log of a published store is not made anew") {
   MemoryDisk disk;
   auto medium = disk.medium();

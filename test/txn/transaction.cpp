@@ -32,6 +32,11 @@ struct World {
   Stack::Table table = table_of(engine, "rows");
 };
 
+/// Two hundred kilobytes in rows of their own.
+void replace_all(World& world, char with) {
+  for (int i = 0; i < 200; ++i) put(world.engine, world.table, "k" + std::to_string(i), std::string(1000, with));
+}
+
 std::string got(const Result<std::optional<std::string>>& value) {
   if (!value) return "error: " + std::string(name_of(value.error().code()));
   return *value ? **value : "(absent)";
@@ -228,7 +233,6 @@ TEST_CASE("a conflict stays one after the replaced version's reader has gone, an
 }
 
 TEST_CASE("get_for_update keeps others away from the key until the end, present or not") {
-  World world;
   auto options = small_options<Stack>();
   options.lock_timeout = std::chrono::milliseconds(1);
   World quick{options};
@@ -287,6 +291,8 @@ TEST_CASE("D13: after its end a transaction says transaction_closed to everythin
   CHECK(failed_with(txn.get_for_update(world.table, "a"), Errc::transaction_closed));
   CHECK(failed_with(txn.put(world.table, "a", "x"), Errc::transaction_closed));
   CHECK(failed_with(txn.put(world.table, std::string(5000, 'k'), "x"), Errc::transaction_closed));
+  const std::string_view too_long{"x", std::size_t{2} << 30};  // refused by its length alone
+  CHECK(failed_with(txn.put(world.table, "n", too_long), Errc::transaction_closed));
   CHECK(failed_with(txn.insert(world.table, "n", "x"), Errc::transaction_closed));
   CHECK(failed_with(txn.update(world.table, "a", "x"), Errc::transaction_closed));
   CHECK(failed_with(txn.erase(world.table, "a"), Errc::transaction_closed));
@@ -417,23 +423,35 @@ TEST_CASE("ids tell transactions apart, and state says how each ended") {
   CHECK(c.id() != b.id());
 }
 
+TEST_CASE("one row that is replaced again and again keeps, for an old snapshot, only what that sees") {
+  auto options = small_options<Stack>();
+  options.version_bytes = 64 * 1024;
+  World world{options};
+  put(world.engine, world.table, "k", "first");
+  auto reader = world.engine.snapshot();
+  REQUIRE(got(reader.get(world.table, "k")) == "first");
+  for (int i = 0; i < 300; ++i) put(world.engine, world.table, "k", std::string(1000, static_cast<char>('a' + i % 26)));
+  CHECK(world.engine.stats().transactions.versions <= 2);
+  CHECK(got(reader.get(world.table, "k")) == "first");
+}
+
 TEST_CASE("over its cap the version store takes the oldest snapshot's right; every later read says snapshot_too_old") {
   auto options = small_options<Stack>();
   options.version_bytes = 64 * 1024;
   World world{options};
-  put(world.engine, world.table, "k", std::string(1000, '0'));
+  replace_all(world, '0');
   auto reader = world.engine.snapshot();
-  REQUIRE(reader.get(world.table, "k").has_value());
+  REQUIRE(reader.get(world.table, "k0").has_value());
   auto cursor = reader.scan(world.table);
   REQUIRE(cursor.valid());
   auto writer = world.engine.begin();
   REQUIRE(writer.put(world.table, "mine", "1").has_value());
-  for (int i = 0; i < 200; ++i) put(world.engine, world.table, "k" + std::to_string(i % 10), std::string(1000, static_cast<char>('a' + i % 26)));
-  CHECK(failed_with(reader.get(world.table, "k"), Errc::snapshot_too_old));
-  cursor.seek("k");
+  replace_all(world, '1');
+  CHECK(failed_with(reader.get(world.table, "k0"), Errc::snapshot_too_old));
+  cursor.seek("k0");
   CHECK_FALSE(cursor.valid());
   CHECK(failed_with(cursor.status(), Errc::snapshot_too_old));
-  CHECK(failed_with(writer.get(world.table, "k"), Errc::snapshot_too_old));
+  CHECK(failed_with(writer.get(world.table, "k0"), Errc::snapshot_too_old));
   CHECK(failed_with(writer.commit(), Errc::snapshot_too_old));
   CHECK(world.engine.stats().transactions.snapshots_too_old >= 2);
   CHECK(world.engine.stats().transactions.version_bytes <= 64 * 1024);
@@ -446,9 +464,10 @@ TEST_CASE("a writer that was revoked does not commit, even if it never reads aga
   auto options = small_options<Stack>();
   options.version_bytes = 64 * 1024;
   World world{options};
+  replace_all(world, '0');
   auto writer = world.engine.begin();
   REQUIRE(writer.put(world.table, "mine", "1").has_value());
-  for (int i = 0; i < 200; ++i) put(world.engine, world.table, "k", std::string(1000, static_cast<char>('a' + i % 26)));
+  replace_all(world, '1');
   CHECK(failed_with(writer.commit(), Errc::snapshot_too_old));
   CHECK_FALSE(contents(world.engine, world.table).contains("mine"));
 }
@@ -464,6 +483,27 @@ TEST_CASE("a table of another engine, and none at all, is table_not_found") {
   REQUIRE(txn.put(world.table, "k", "mine").has_value());
   REQUIRE(txn.commit().has_value());
   CHECK(contents(other.engine, other.table) == Rows{{"k", "other's"}});
+}
+
+TEST_CASE("a value longer than any may be is too_large, and the transaction goes on") {
+  World world;
+  const std::string_view too_long{"x", static_cast<std::size_t>(max_value_bytes) + 1};  // refused by its length alone
+  auto txn = world.engine.begin();
+  CHECK(failed_with(txn.put(world.table, "k", too_long), Errc::too_large));
+  CHECK(failed_with(txn.insert(world.table, "k", too_long), Errc::too_large));
+  REQUIRE(txn.put(world.table, "k", "short").has_value());
+  REQUIRE(txn.commit().has_value());
+}
+
+TEST_CASE("readers that ended are no aborts in the statistics") {
+  World world;
+  put(world.engine, world.table, "a", "1");
+  const TransactionStats before = world.engine.stats().transactions;
+  for (int i = 0; i < 5; ++i) (void)contents(world.engine, world.table);
+  const TransactionStats after = world.engine.stats().transactions;
+  CHECK(after.begun == before.begun + 5);
+  CHECK(after.aborted == before.aborted);
+  CHECK(after.active == 0);
 }
 
 TEST_CASE("a snapshot neither sees what is not committed nor waits for it, and has no effect on writers") {

@@ -7,7 +7,6 @@
 #include <aegis/storage/backend/extent_reuse.hpp>
 
 #include <atomic>
-#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -22,7 +21,7 @@ struct ExtentNode {
   std::uint8_t level = 0;
   Extent stored{};                    // where it stands in the file; absent: not written yet
   FreedExtent* freed = nullptr;       // for the day when `stored` is freed
-  std::bitset<map_fanout> fresh;      // leaves: extents written in `generation`, which no other generation names
+  bool fresh[map_fanout] = {};         // leaves: extents written in `generation`, which no other generation names
   Extent entries[map_fanout];         // at a loaded child's index: out of date, the child's `stored` counts
   std::atomic<ExtentNode*>* children = nullptr;  // map_fanout of them above leaves; nullptr: absent or not loaded
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Walking the catalog's tree as it is stored: for opening and verifying, while nobody changes it.
+// Walking the catalog's tree as it is stored: for opening and verifying, in the commit section.
 #pragma once
 
 #include <aegis/storage/engine/parts.hpp>
@@ -12,22 +12,22 @@ namespace aegis::storage {
 
 /// fn(std::string_view name, const CatalogRow&) -> Result<void> for every row, in the order of names.
 template <class Parts, class Fn>
-Result<void> for_each_catalog_row(Parts& parts, Fn&& fn) {
+Result<void> for_each_catalog_row(Parts& parts, typename Parts::Token& token, Fn&& fn) {
   using Leaf = typename Parts::Tree::Leaf;
   const std::unique_ptr<Leaf> leaf{new (std::nothrow) Leaf};
   if (!leaf) return Error{Errc::out_of_memory, "catalog"};
-  AEGIS_TRY(parts.tree->copy_leaf(parts.catalog, LeafPosition::first(), *leaf));
-  for (bool more = true; more;) {
-    for (std::size_t row = 0; row < leaf->size(); ++row) {
+  AEGIS_TRY(parts.tree->copy_leaf(token, parts.catalog, LeafPosition::first(), *leaf));
+  for (;;) {
+    for (std::size_t row = leaf->begin_row(); row < leaf->end_row(); ++row) {
       const StoredValue value = leaf->value(row);
       if (!value.present()) continue;
       if (value.kind != RowKind::in_place) return Error{Errc::corrupt_page, "catalog row"};
       AEGIS_TRY(const CatalogRow decoded, CatalogRow::decode(value.bytes));
       AEGIS_TRY(fn(leaf->key(row), decoded));
     }
-    AEGIS_TRY(more, parts.tree->next_leaf(parts.catalog, *leaf));
+    if (leaf->is_last()) return {};
+    AEGIS_TRY(parts.tree->copy_leaf(token, parts.catalog, LeafPosition::at(leaf->high()), *leaf));
   }
-  return {};
 }
 
 }  // namespace aegis::storage

@@ -3,11 +3,11 @@
 // is due. It never spins, and everything it does can be done by others when it is turned off.
 #pragma once
 
+#include <aegis/storage/core/clock.hpp>
 #include <aegis/storage/core/result.hpp>
 
 #include <pthread.h>
 
-#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -17,7 +17,7 @@ namespace aegis::storage {
 template <class Worker>
 class MaintenanceThread {
  public:
-  MaintenanceThread(Worker& worker, std::chrono::milliseconds interval) : worker_(worker), interval_(interval) {}
+  MaintenanceThread(Worker& worker, Milliseconds interval) : worker_(worker), interval_(interval) {}
   MaintenanceThread(const MaintenanceThread&) = delete;
   MaintenanceThread& operator=(const MaintenanceThread&) = delete;
   ~MaintenanceThread() { stop(); }
@@ -67,7 +67,7 @@ class MaintenanceThread {
   }
 
   Worker& worker_;
-  const std::chrono::milliseconds interval_;
+  const Milliseconds interval_;
   std::mutex mutex_;
   std::condition_variable changed_;
   pthread_t thread_{};

@@ -93,11 +93,16 @@ class Opening {
     parts_.catalog = {catalog_table, parts_.meta.catalog_root};
     parts_.next_table.store(parts_.meta.next_table);
     AEGIS_TRY(const RecoveryReport report, Redo<Chosen>{parts_}.run());
-    AEGIS_TRY(for_each_catalog_row(parts_, [&](std::string_view name, const CatalogRow& row) { return catalog_.adopt(name, row); }));
+    AEGIS_TRY(adopt_tables());
     AEGIS_TRY(begin_life());
     AEGIS_TRY(catalog_.clean_up());
     if (report.transactions != 0) AEGIS_TRY(checkpointer_.run());
     return report;
+  }
+
+  Result<void> adopt_tables() {
+    Token token = parts_.pool->section().enter();
+    return for_each_catalog_row(parts_, token, [&](std::string_view name, const CatalogRow& row) { return catalog_.adopt(name, row); });
   }
 
   /// A log that is missing, foreign, damaged before durable bytes, or newer or older than the checkpoint, is refused.

@@ -2,7 +2,8 @@
 // Numbers of an engine that may differ from one opening to the next. None of them changes the layout.
 #pragma once
 
-#include <chrono>
+#include <aegis/storage/core/clock.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -23,10 +24,10 @@ struct EngineOptions {
   /// Transactions, snapshots and (under ReadCommitted) cursors open at once; one more is busy.
   std::size_t max_transactions = 1024;
   /// How long one lock may be waited for before lock_timeout.
-  std::chrono::milliseconds lock_timeout{10'000};
+  Milliseconds lock_timeout{10'000};
   /// Under AsyncDurability: at most about so much of the newest commits can be lost to a power cut (never to a killed
   /// process) while the maintenance thread runs.
-  std::chrono::milliseconds sync_interval{100};
+  Milliseconds sync_interval{100};
   /// One thread for checkpoints, write-back, ghosts and background syncs. Without it committers do that work.
   bool maintenance_thread = true;
 };

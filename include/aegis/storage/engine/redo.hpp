@@ -73,7 +73,7 @@ class Redo {
   }
 
   Result<void> apply_row(Token& token, const WriteEntry& entry) {
-    AEGIS_TRY(const PageId root, root_of(entry.table()));
+    AEGIS_TRY(const PageId root, root_of(token, entry.table()));
     if (root == PageId{}) return {};  // of a table that was dropped later on
     if (entry.present()) return parts_.tree->put(token, {entry.table(), root}, entry.key(), entry.value(), newest_);
     AEGIS_TRY(parts_.tree->erase(token, {entry.table(), root}, entry.key(), false, newest_));
@@ -82,10 +82,9 @@ class Redo {
 
   Result<void> apply_catalog(Token& token, const WriteEntry& entry) {
     AEGIS_TRY(CatalogRow wanted, CatalogRow::decode(entry.value()));
-    ValueBuffer stored;
-    AEGIS_TRY(const RowRead before, parts_.tree->get(parts_.catalog, entry.key(), stored));
+    AEGIS_TRY(const StoredValue before, parts_.tree->current(token, parts_.catalog, entry.key()));
     if (before.present()) {
-      AEGIS_TRY(const CatalogRow old, CatalogRow::decode(stored.view()));
+      AEGIS_TRY(const CatalogRow old, CatalogRow::decode(before.bytes));
       if (old.id == wanted.id) {
         wanted.root = old.root;
       } else {
@@ -104,10 +103,10 @@ class Redo {
   }
 
   /// By walking the catalog, once for each run of rows of one table. Page 0 when there is no such table.
-  Result<PageId> root_of(TableId table) {
+  Result<PageId> root_of(Token& token, TableId table) {
     if (known_.table == table) return known_.root;
     known_ = {table, PageId{}};
-    AEGIS_TRY(for_each_catalog_row(parts_, [&](std::string_view, const CatalogRow& row) {
+    AEGIS_TRY(for_each_catalog_row(parts_, token, [&](std::string_view, const CatalogRow& row) {
       if (row.id == table) known_.root = row.root;
       return Result<void>{};
     }));

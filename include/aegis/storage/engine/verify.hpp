@@ -47,7 +47,7 @@ class Verifier {
     for (std::uint64_t page = 1; page < pages; ++page)
       if (Parts::Allocator::is_map_page(PageId{page})) visited(PageId{page});
     walk(parts_.catalog);
-    const auto listed = for_each_catalog_row(parts_, [&](std::string_view, const CatalogRow& row) {
+    const auto listed = for_each_catalog_row(parts_, token, [&](std::string_view, const CatalogRow& row) {
       ++report_.tables;
       walk({row.id, row.root});
       return Result<void>{};

@@ -4,6 +4,7 @@
 // Any thread. Counted references keep it alive, so a log may outlive the backend that it came from.
 #pragma once
 
+#include <aegis/storage/core/clock.hpp>
 #include <aegis/storage/core/ids.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/file/memory_blocks.hpp>
@@ -11,7 +12,6 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <shared_mutex>
@@ -199,7 +199,7 @@ class MemoryMedium {
   }
 
   std::uint64_t draw_id() {
-    const auto ticks = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+    const auto ticks = static_cast<std::uint64_t>(SteadyClock::now().time_since_epoch().count());
     const auto today = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
     std::uint64_t z = ticks ^ (today << 17) ^ reinterpret_cast<std::uintptr_t>(this) ^ (draws_.fetch_add(1) * 0x9e3779b97f4a7c15);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;

@@ -4,13 +4,13 @@
 // closes it. An acquisition without contention takes one mutex; a release costs what its owner holds.
 #pragma once
 
+#include <aegis/storage/core/clock.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/lock/lock_shard.hpp>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -21,7 +21,7 @@
 namespace aegis::storage {
 
 struct LockOptions {
-  std::chrono::milliseconds timeout{10'000};  ///< The longest wait, unless acquire() is given another.
+  Milliseconds timeout{10'000};  ///< The longest wait, unless acquire() is given another.
   unsigned overtake_limit = 0;                ///< How many newcomers may pass one waiter that they exclude.
   unsigned spins = 64;                        ///< Looks at the grant before a waiter parks.
 };
@@ -53,7 +53,7 @@ class LockManager {
   /// Gives `owner` the mode, on top of what it holds on the target. Afterwards it holds it until release_all; after an
   /// error it holds what it held before. deadlock: waiting would close a circle. lock_timeout: the wait was too long, or
   /// `timeout` is zero and it would have to wait. out_of_memory.
-  Result<LockOutcome> acquire(LockOwner& owner, const LockTarget& target, LockMode mode, std::optional<std::chrono::milliseconds> timeout = {}) {
+  Result<LockOutcome> acquire(LockOwner& owner, const LockTarget& target, LockMode mode, std::optional<Milliseconds> timeout = {}) {
     const std::uint64_t hash = hash_of(target);
     Shard& shard = shards_[hash % shard_count];
     std::unique_lock lock{shard.mutex};
@@ -129,7 +129,7 @@ class LockManager {
   using Head = locks::Head;
   using Request = locks::Request;
   using Shard = locks::Shard;
-  using Clock = std::chrono::steady_clock;
+  using Clock = SteadyClock;
 
   static constexpr std::uint32_t shard_count = locks::Shard::count;
 
@@ -221,8 +221,8 @@ class LockManager {
   }
 
   // The request stands in a queue. Returns when it is granted or taken back.
-  Result<LockOutcome> wait(std::unique_lock<std::mutex>& lock, Shard& shard, Request& request, std::chrono::milliseconds timeout) {
-    if (timeout <= std::chrono::milliseconds::zero()) return take_back(shard, request, Errc::lock_timeout);
+  Result<LockOutcome> wait(std::unique_lock<std::mutex>& lock, Shard& shard, Request& request, Milliseconds timeout) {
+    if (timeout <= Milliseconds::zero()) return take_back(shard, request, Errc::lock_timeout);
     LockOwner& owner = *request.owner;
     owner.is_granted_.store(false, std::memory_order_relaxed);
     owner.wish_ = &request;
@@ -239,7 +239,7 @@ class LockManager {
       for (unsigned i = 0; i < options_.spins && !owner.is_granted_.load(std::memory_order_acquire); ++i) pause();
       lock.lock();
     }
-    const auto deadline = Clock::now() + std::min(timeout, std::chrono::milliseconds{std::chrono::hours{24 * 365}});
+    const auto deadline = Clock::now() + std::min(timeout, Milliseconds{std::chrono::hours{24 * 365}});
     while (!owner.is_granted_.load(std::memory_order_relaxed))
       if (owner.granted_signal_.wait_until(lock, deadline) == std::cv_status::timeout && !owner.is_granted_.load(std::memory_order_relaxed)) {
         timeouts_.fetch_add(1, std::memory_order_relaxed);

@@ -74,7 +74,7 @@ class MemoryLog {
   Result<void> cut(Lsn at) {
     if (at < begin()) return Error{Errc::invalid_argument, "cut before the begin of the log", number(at)};
     return change([&](MemoryStream& stream, MemoryMedium::LogState& log) -> Result<void> {
-      if (number(at) - stream.begin() > options_.max_bytes)
+      if (number(at) > stream.end() && number(at) - stream.end() > options_.max_bytes)
         stream.reset(number(at));
       else
         stream.cut(number(at));

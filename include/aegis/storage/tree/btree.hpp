@@ -92,6 +92,8 @@ class BTree {
   /// The leaf of a position, whole, its rows beyond the position marked off. `position` may point into `out`. On failure
   /// `out` is empty.
   Result<void> copy_leaf(TableRoot root, const LeafPosition& position, Leaf& out);
+  /// The same for whoever is in the commit section.
+  Result<void> copy_leaf(Token& token, TableRoot root, const LeafPosition& position, Leaf& out);
   /// What lies behind or before the keys of `leaf`: rows [begin_row(), end_row()). False, and `leaf` unchanged, when that
   /// is nothing.
   Result<bool> next_leaf(TableRoot root, Leaf& leaf);
@@ -171,6 +173,8 @@ class BTree {
   static std::string_view cut(std::string_view key) { return key.substr(0, key_limit + 1); }
 
   Result<Hit> read_row(TableRoot root, std::string_view key, MutableBytes out);
+  template <class Visit>
+  Result<void> copy_visited(const LeafPosition& position, Leaf& out, Visit&& visit);
   auto leaf_for_change(Token& token, TableRoot root, std::string_view key) -> decltype(std::declval<Pool&>().exclusive(token, PageId{}));
   Result<PageId> leaf_of(TableRoot root, std::string_view key);
   template <class Save>

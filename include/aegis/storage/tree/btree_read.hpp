@@ -67,15 +67,27 @@ Result<RowShape> BTree<Pool, Allocator>::shape(TableRoot root, std::string_view 
   return RowShape{hit.kind, hit.bytes};
 }
 
+// visit(position, fn) is one of the descents.
 template <class Pool, class Allocator>
-Result<void> BTree<Pool, Allocator>::copy_leaf(TableRoot root, const LeafPosition& position, Leaf& out) {
+template <class Visit>
+Result<void> BTree<Pool, Allocator>::copy_visited(const LeafPosition& position, Leaf& out, Visit&& visit) {
   const LeafPosition wanted = out.keep(position);
-  AEGIS_TRY(const PageId id, descent_.visit(root, wanted, [&](const PageType& page, PageId at) {
+  AEGIS_TRY(const PageId id, visit(wanted, [&](const PageType& page, PageId at) {
     out.page() = page;
     return at;
   }));
   if (!out.accept(id, wanted)) return Error{Errc::corrupt_page, "leaf", number(id)};
   return {};
+}
+
+template <class Pool, class Allocator>
+Result<void> BTree<Pool, Allocator>::copy_leaf(TableRoot root, const LeafPosition& position, Leaf& out) {
+  return copy_visited(position, out, [&](const LeafPosition& wanted, auto&& fn) { return descent_.visit(root, wanted, fn); });
+}
+
+template <class Pool, class Allocator>
+Result<void> BTree<Pool, Allocator>::copy_leaf(Token&, TableRoot root, const LeafPosition& position, Leaf& out) {
+  return copy_visited(position, out, [&](const LeafPosition& wanted, auto&& fn) { return descent_.visit_in_section(root, wanted, fn); });
 }
 
 template <class Pool, class Allocator>

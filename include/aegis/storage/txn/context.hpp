@@ -51,11 +51,11 @@ struct TransactionContext {
     if (!writes.empty()) writes.clear();
     footprint.clear();
     lost_table.reset();
-    id = TransactionId{};
+    id.store(TransactionId{}, std::memory_order_relaxed);
   }
 
   SnapshotRegistry::Slot* slot = nullptr;
-  TransactionId id{};                        // 0 while nobody uses the context
+  std::atomic<TransactionId> id{};           // 0 while nobody uses the context; cursors that outlived their transaction look at it
   Timestamp snapshot = no_timestamp;         // no_timestamp until the first operation
   std::optional<Error> doomed;               // after this error only abort() is left
   bool read_only = false;

@@ -16,7 +16,8 @@ class ContextHold {
   /// A transaction that could not be begun keeps the reason and says it at every call.
   ContextHold(Store& store, Result<Context*> context)
       : store_(&store), context_(context ? *context : nullptr), refusal_(context ? Error{Errc::transaction_closed} : context.error()) {
-    if (context_ != nullptr) id_ = context_->id;
+    if (context_ != nullptr) id_ = context_->id.load(std::memory_order_relaxed);
+    else state_ = TransactionState::aborted;
   }
   ContextHold(ContextHold&& other) noexcept
       : store_(other.store_),

@@ -47,7 +47,7 @@ class ContextPool {
       contexts_[index].store(context, std::memory_order_release);
     }
     context->slot = slot;
-    context->id = TransactionId{context->id_of_next += registry_->capacity()};
+    context->id.store(TransactionId{context->id_of_next += registry_->capacity()}, std::memory_order_relaxed);
     return context;
   }
 

@@ -24,7 +24,7 @@ class Cursor {
   /// A cursor that was refused from the start.
   explicit Cursor(Error error) : status_(error) {}
   Cursor(Store& store, Context& context, Table table, const KeyRange& range, Direction direction)
-      : store_(&store), context_(&context), transaction_(context.id), table_(table), direction_(direction), state_(new (std::nothrow) State) {
+      : store_(&store), context_(&context), transaction_(context.id.load(std::memory_order_relaxed)), table_(table), direction_(direction), state_(new (std::nothrow) State) {
     start(range);
   }
 
@@ -56,7 +56,7 @@ class Cursor {
     settle(place(forward() ? state_->from.view() : std::string_view{}, forward()));
   }
   Result<void> check() const {
-    if (context_->id != transaction_) return Error{Errc::transaction_closed};
+    if (context_->id.load(std::memory_order_relaxed) != transaction_) return Error{Errc::transaction_closed};
     if (context_->doomed) return *context_->doomed;
     return {};
   }
@@ -82,15 +82,18 @@ class Cursor {
   Result<bool> step() {
     AEGIS_TRY(check());
     for (;;) {
-      AEGIS_TRY(const bool stored, state_->find_stored(*store_, table_, direction_));
+      const Result<bool> stored = state_->find_stored(*store_, table_, direction_);
+      AEGIS_TRY(state_->still_visible(*store_, *context_));  // before any error: a revoked snapshot's versions and pages may be gone
+      AEGIS_TRY(stored);
       const auto* own = state_->find_own(context_->writes, table_.id(), direction_);
-      AEGIS_TRY(state_->still_visible(*store_, *context_));
-      if (own == nullptr && !stored) return false;
-      if (own == nullptr || (stored && precedes(state_->stored_key(), own->key()))) {
-        AEGIS_TRY(state_->show_stored(*store_, table_));
+      if (own == nullptr && !*stored) return false;
+      if (own == nullptr || (*stored && precedes(state_->stored_key(), own->key()))) {
+        const Result<void> shown = state_->show_stored(*store_, table_);
+        AEGIS_TRY(state_->still_visible(*store_, *context_));
+        AEGIS_TRY(shown);
         return true;
       }
-      if (stored && state_->stored_key() == own->key()) state_->pass_stored();
+      if (*stored && state_->stored_key() == own->key()) state_->pass_stored();
       AEGIS_TRY(state_->show_own(*own));
       if (own->present()) return true;
     }

@@ -135,6 +135,7 @@ struct ScanState {
     own_slot = registry.claim();
     if (own_slot == nullptr) return Error{Errc::busy, "transactions and cursors open at once", registry.capacity()};
     snapshot = registry.take(*own_slot, [this] { return store->manager().published(); });
+    AEGIS_TRY(store->view(context));  // not older: the transaction's commit answers for what its scans saw, too
     return {};
   }
 

@@ -71,13 +71,13 @@ class Transaction {
 
   /// Inserts or replaces.
   Result<void> put(const Table& table, std::string_view key, std::string_view value) {
-    AEGIS_TRY(Store::Tree::check_value(value));
+    AEGIS_TRY(check(value));
     AEGIS_TRY(claim(table, key));
     return write(table, key, WriteKind::put, value);
   }
   /// key_exists when the key is present; the transaction goes on then.
   Result<void> insert(const Table& table, std::string_view key, std::string_view value) {
-    AEGIS_TRY(Store::Tree::check_value(value));
+    AEGIS_TRY(check(value));
     AEGIS_TRY(claim(table, key));
     AEGIS_TRY(const bool present, fetch(hold_, table, key));
     if (present) return Error{Errc::key_exists};
@@ -85,7 +85,7 @@ class Transaction {
   }
   /// key_not_found when the key is absent; the transaction goes on then.
   Result<void> update(const Table& table, std::string_view key, std::string_view value) {
-    AEGIS_TRY(Store::Tree::check_value(value));
+    AEGIS_TRY(check(value));
     AEGIS_TRY(claim(table, key));
     AEGIS_TRY(const bool present, fetch(hold_, table, key));
     if (!present) return Error{Errc::key_not_found};
@@ -121,6 +121,10 @@ class Transaction {
   ContextHold<Store>& hold() { return hold_; }
 
  private:
+  Result<void> check(std::string_view value) const {
+    AEGIS_TRY(hold_.open());
+    return Store::Tree::check_value(value);
+  }
   Result<void> claim(const Table& table, std::string_view key) {
     AEGIS_TRY(hold_.open());
     AEGIS_TRY(hold_.store().usable(table, *hold_));

@@ -5,13 +5,13 @@
 #pragma once
 
 #include <aegis/storage/buffer/commit_section.hpp>
+#include <aegis/storage/core/clock.hpp>
 #include <aegis/storage/isolation/snapshot_isolation.hpp>
 #include <aegis/storage/txn/commit_steps.hpp>
 #include <aegis/storage/txn/context_pool.hpp>
 #include <aegis/storage/version/version_store.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -21,7 +21,7 @@ struct TransactionOptions {
   std::size_t max_transactions = 1024;
   std::size_t max_transaction_bytes = std::size_t{16} << 20;
   std::size_t version_bytes = std::size_t{64} << 20;
-  std::chrono::milliseconds lock_timeout{10'000};
+  Milliseconds lock_timeout{10'000};
 };
 
 struct TransactionStats {
@@ -39,8 +39,8 @@ class TransactionManager {
   /// A transaction of a manager that is used alone. Dropped, it aborts.
   class Transaction {
    public:
-    Transaction(TransactionManager& manager, Result<Context*> context) : manager_(&manager), context_(context ? *context : nullptr) {}
-    Transaction(Transaction&& other) noexcept : manager_(other.manager_), context_(std::exchange(other.context_, nullptr)), state_(other.state_) {}
+    Transaction(TransactionManager& manager, Result<Context*> context) : manager_(&manager), context_(context ? *context : nullptr), state_(context ? TransactionState::active : TransactionState::aborted) {}
+    Transaction(Transaction&& other) noexcept : manager_(other.manager_), context_(std::exchange(other.context_, nullptr)), state_(std::exchange(other.state_, TransactionState::aborted)) {}
     Transaction& operator=(Transaction&&) = delete;
     ~Transaction() { abort(); }
 
@@ -59,7 +59,7 @@ class TransactionManager {
 
     TransactionManager* manager_;
     Context* context_;  // nullptr once it ended
-    TransactionState state_ = TransactionState::active;
+    TransactionState state_;
   };
 
   explicit TransactionManager(TransactionOptions options = {}) : options_(options), contexts_(options.max_transactions, options.max_transaction_bytes) {

@@ -23,7 +23,8 @@ auto TransactionManager<Isolation>::open(bool read_only) -> Result<Context*> {
 
 template <IsolationPolicy Isolation>
 void TransactionManager<Isolation>::close(Context& context, TransactionState state) {
-  TransactionCounters::count(state == TransactionState::committed ? context.counters.committed : context.counters.aborted);
+  const bool worked = state == TransactionState::committed || context.read_only;  // a reader just ends
+  TransactionCounters::count(worked ? context.counters.committed : context.counters.aborted);
   if (!context.read_only) locks_->release_all(context.locks);
   contexts_.close(context);
 }
@@ -58,11 +59,12 @@ template <IsolationPolicy Isolation>
 Result<void> TransactionManager<Isolation>::claim(Context& context, TableId table, std::string_view key) {
   const auto locked = locks_->acquire(context.locks, LockTarget{table, key}, LockMode::exclusive);
   if (!locked) return doom(context, locked.error());
+  if (context.snapshot == no_timestamp) {
+    // Nothing can be newer: the lock came first. The slot also keeps pages that the commit will read from being used again.
+    context.snapshot = snapshots().take(*context.slot, [this] { return published(); });
+    return {};
+  }
   if constexpr (Isolation::conflict_on_newer_version) {
-    if (context.snapshot == no_timestamp) {
-      context.snapshot = snapshots().take(*context.slot, [this] { return published(); });
-      return {};  // nothing can be newer: the lock came first
-    }
     const bool newer = versions_->newest_change(table, key) > context.snapshot;
     AEGIS_TRY(still_visible(context));
     if (!newer) return {};

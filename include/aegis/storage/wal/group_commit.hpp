@@ -5,10 +5,10 @@
 // committers that this sync released may join it (Aether; pipelined group commit). Guarded by the Wal's mutex where said.
 #pragma once
 
+#include <aegis/storage/core/clock.hpp>
 #include <aegis/storage/core/ids.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <mutex>
 
@@ -37,7 +37,7 @@ class WakeUp {
 
 class GroupCommit {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = SteadyClock;
   using Lock = std::unique_lock<std::mutex>;
 
   /// One wait of one thread; counts it once, in the batch where it first found itself.
