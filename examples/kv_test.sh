@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a user of kv relies on, killed loads included. Usage: kv_test.sh KV [LINES]; works in the current directory.
+# What a user of kv relies on, killed loads included. Usage: kv_test.sh KV [LINES]; works in the current directory. For a real text: kv_kill.sh.
 set -eu
 kv=$1 lines=${2:-60000}
 fail() { echo "kv: $*" >&2; exit 1; }
@@ -29,28 +29,6 @@ code 0 "$kv" -t again load --format escaped dumped.txt; code 0 "$kv" -t again du
 code 2 "$kv" load no-such-file; code 2 "$kv" load .
 printf 'x' >file; code 3 "$kv" -d file tables   # a file where a directory should be
 
-# A load that is killed: exactly the acknowledged transactions are there, and at most the one that was under way, whole.
-[ -s input.txt ] || awk -v n="$lines" 'BEGIN { for (i = 1; i <= n; ++i) printf "line %d of some text that varies a little: %d\n", i, i * 7919 % 10007 }' >input.txt
-lines=$(wc -l <input.txt)
-mkfifo acks
-for kill_after in 1 7 30; do
-  rm -rf killed
-  "$kv" -d killed -t t load --format lines --batch 500 input.txt >acks 2>/dev/null &
-  pid=$! acknowledged=0 seen=0
-  while read -r count; do
-    acknowledged=$count seen=$((seen + 1))
-    [ "$seen" != "$kill_after" ] || kill -9 "$pid"
-  done <acks
-  wait "$pid" && fail "the load ended before it was killed"
-  code 0 "$kv" -d killed verify
-  code 0 "$kv" -d killed -t t dump --values
-  present=$(wc -l <out.txt)
-  head -n "$present" input.txt | cmp -s - out.txt || fail "killed after $acknowledged lines: what is there is not the beginning of the file"
-  [ "$present" -ge "$acknowledged" ] || fail "$acknowledged lines were acknowledged, $present are there"
-  [ "$present" -le $((acknowledged + 500)) ] || fail "only $acknowledged lines were acknowledged, $present are there"
-  [ $((present % 500)) = 0 ] || [ "$present" = "$lines" ] || fail "a part of a transaction is there: $present lines"
-  echo "killed after $acknowledged acknowledged lines: $present there, as in the file"
-done
-code 0 "$kv" -d killed -t t load --format lines -q input.txt
-code 0 "$kv" -d killed -t t dump --values; cmp -s out.txt input.txt || fail "the whole file came back different"
-echo "kv: $lines lines loaded, killed three times, dumped: identical"
+# Loads that are killed.
+awk -v n="$lines" 'BEGIN { for (i = 1; i <= n; ++i) printf "line %d of some text that varies a little: %d\n", i, i * 7919 % 10007 }' >input.txt
+sh "$(dirname "$0")/kv_kill.sh" "$kv" input.txt

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing, builds, runs the tests; the last line says `N passed, N failed`. Not 0 when one failed.
 #
-#   sh test/run.sh            everything, g++, about as a release is built
+#   sh test/run.sh            everything, g++
 #   sh test/run.sh --asan     AddressSanitizer and UndefinedBehaviorSanitizer
 #   sh test/run.sh --tsan     ThreadSanitizer, clang 19 (older ones report fences falsely), the suites that have threads
 #   sh test/run.sh --clang    everything, clang 19

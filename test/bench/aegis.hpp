@@ -63,7 +63,7 @@ class Aegis {
       const auto done = txn_->commit();
       return done ? Status::ok : status(done.error());
     }
-    void abort() { txn_->abort(); }
+    void abort() { txn_.reset(); }
 
    private:
     Aegis& e_;

@@ -45,7 +45,8 @@ bool all(const Config& c, bool list = false) {
       "usage: bench --engine=E --workload=W[,W...] [options]    or: bench --list\n"
       "workloads: load readrandom fillrandom update commit scan tpcb\n"
       "  --records=N --key-size=8|16 --value-size=N --threads=N --ops=N | --seconds=S --cache-mb=N\n"
-      "  --dir=PATH (bench.data) --sync=none|commit --batch=N --sample=N --branches=N --seed=N --tag=TEXT\n",
+      "  --dir=PATH (bench.data) --sync=none|commit --batch=N --sample=N --branches=N --seed=N --tag=TEXT\n"
+      "  --fill: load first, without reporting it\n",
       stderr);
   std::exit(2);
 }
@@ -75,6 +76,7 @@ Config parse(int argc, char** argv) {
     else if (n == "--branches") c.branches = static_cast<unsigned>(num());
     else if (n == "--seed") c.seed = num();
     else if (n == "--tag") c.tag = v;
+    else if (n == "--fill") c.fill = true;
     else usage();
   }
   if (c.engine.empty() || c.workload.empty() || (c.key_size != 8 && c.key_size != 16) || c.threads == 0) usage();

@@ -52,6 +52,7 @@ struct Config {
   unsigned sample = 0;   ///< time one operation in `sample`; 0: 1 when syncing, 8 otherwise
   unsigned branches = 10;
   u64 seed = 42;
+  bool fill = false;     ///< load the records before the first workload, unreported
   bool transactional = false;  ///< set by the driver when the workload needs multi-record transactions
 };
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <aegis/storage/engine/engine.hpp>
-#include <aegis/storage/latch/plain.hpp>
 
 #include "support/bank.hpp"
 #include "support/engines.hpp"
@@ -10,6 +9,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,11 +19,7 @@ using namespace aegis_test;
 
 namespace {
 
-#ifdef AEGIS_TEST_PLAIN_LATCH
-using Stack = Engine<MemoryBackend, PlainLatch>;
-#else
-using Stack = Engine<MemoryBackend>;
-#endif
+using Stack = Engine<MemoryBackend, LatchOfThreads>;
 
 EngineOptions busy_options(std::size_t frames) {
   EngineOptions options;
@@ -202,5 +198,115 @@ TEST_CASE("a queue that is filled at one end and emptied at the other stays as s
   // A hundred rows fill eight leaves; ghosts that wait and half-empty leaves may take several times as much.
   CHECK(most < 200);
   CHECK(contents(engine, table).size() == waiting);
+  check_at_rest(engine);
+}
+
+TEST_CASE("a pool of 256 KiB serves six threads with values of 30 KB while checkpoints run") {
+  MemoryDisk disk;
+  auto options = busy_options(32);
+  options.log_bytes = std::uint64_t{4} << 20;
+  Stack engine = open_on<Stack>(disk, options);
+  const auto table = table_of(engine, "t");
+  std::atomic<std::uint64_t> errors{0};
+  std::atomic<std::size_t> left{6};
+  std::string first_error;
+  std::mutex mutex;
+  const auto note = [&](const auto& result) {
+    if (result) return;
+    ++errors;
+    const std::lock_guard lock(mutex);
+    first_error = result.error().message();
+  };
+  in_threads(7, [&](std::size_t t) {
+    if (t == 6) {
+      while (left != 0) note(engine.checkpoint());
+      return;
+    }
+    for (int i = 0; i < 60; ++i) {
+      const std::string key = std::to_string(t) + "/" + std::to_string(i % 9), value(30'000, static_cast<char>('a' + i % 26));
+      note(engine.transact([&](Stack::Transaction& txn) { return txn.put(table, key, value); }));
+      auto reader = engine.snapshot();
+      const auto seen = reader.get(table, key);
+      note(seen);
+      if (!seen || !*seen || **seen != value) ++errors;
+    }
+    --left;
+  });
+  INFO(first_error);
+  CHECK(errors == 0);
+  CHECK(contents(engine, table).size() == 54);
+  check_at_rest(engine);
+}
+
+TEST_CASE("a reader whose versions were given up hears snapshot_too_old, and never sees anything else than its snapshot") {
+  MemoryDisk disk;
+  auto options = busy_options(16);
+  options.version_bytes = 4096;  // some twenty versions: readers lose theirs all the time
+  options.log_bytes = std::uint64_t{4} << 20;
+  Stack engine = open_on<Stack>(disk, options);
+  const auto table = table_of(engine, "t");
+  constexpr std::uint64_t pairs = 10;
+  const auto key = [](char side, std::uint64_t pair) { return std::string(1, side) + std::to_string(pair); };
+  // Both rows of a pair hold the same value, long ones in pages of their own, which are reused once nobody may read them.
+  const auto value = [](std::uint64_t n) { return std::string(n % 3 == 0 ? 200 : 9000 + n % 7000, static_cast<char>('a' + n % 26)); };
+  for (std::uint64_t p = 0; p < pairs; ++p) put(engine, table, key('x', p), value(0)), put(engine, table, key('y', p), value(0));
+
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> too_old{0}, whole{0}, written{0};
+  std::string wrong;
+  std::mutex mutex;
+  const auto complain = [&](std::string what) {
+    const std::lock_guard lock(mutex);
+    if (wrong.empty()) wrong = std::move(what);
+    stop = true;
+  };
+  const auto refused = [&](const Error& error) {
+    if (error.code() == Errc::snapshot_too_old) ++too_old;
+    else complain(error.message());
+  };
+  in_threads(7, [&](std::size_t t) {
+    Random random{aegis_test::seed(9) * 100 + t};
+    if (t == 6) {
+      const Deadline end{seconds(2)};
+      while (!end.passed() && !stop) std::this_thread::yield();
+      stop = true;
+    } else if (t < 3) {
+      while (!stop) {
+        const std::uint64_t p = random.below(pairs);
+        const std::string v = value(random.next() % 100'000);
+        const auto done = engine.transact([&](Stack::Transaction& txn) -> Result<void> {
+          AEGIS_TRY(txn.put(table, key('x', p), v));
+          return txn.put(table, key('y', p), v);
+        });
+        if (done) ++written;
+        else if (!is_retryable(done.error().code())) complain(done.error().message());
+      }
+    } else {
+      while (!stop) {
+        auto reader = engine.snapshot();
+        Rows rows;
+        auto cursor = reader.scan(table, {}, t % 2 == 0 ? Direction::forward : Direction::reverse);
+        for (; cursor.valid(); cursor.next()) rows.emplace(cursor.key(), cursor.value());
+        if (auto status = cursor.status(); !status) {
+          refused(status.error());
+          continue;
+        }
+        if (rows.size() != 2 * pairs) complain("a scan saw " + std::to_string(rows.size()) + " rows");
+        for (std::uint64_t p = 0; p < pairs; ++p)
+          if (rows[key('x', p)] != rows[key('y', p)] || rows[key('x', p)].find_first_not_of(rows[key('x', p)][0]) != std::string::npos) complain("a scan saw a torn pair");
+        const std::uint64_t p = random.below(pairs);
+        const auto x = reader.get(table, key('x', p));
+        if (!x) refused(x.error());
+        else if (!*x || **x != rows[key('x', p)]) complain("get and scan of one snapshot differ");
+        ++whole;
+      }
+    }
+  });
+  MESSAGE("whole scans " << whole.load() << ", too old " << too_old.load() << ", written " << written.load());
+  INFO(wrong);
+  CHECK(wrong.empty());
+  CHECK(whole > 0);
+  CHECK(too_old > 0);
+  CHECK(written > 0);
   check_at_rest(engine);
 }

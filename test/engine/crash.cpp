@@ -2,6 +2,7 @@
 // The power fails at every single call that changes the disk, before it took effect and after: what is found is the
 // state before the operation or the one after it, and the one after it if the operation had returned.
 #include "support/random.hpp"
+#include "support/rows.hpp"
 
 #include <aegis/storage/backend/memory.hpp>
 #include <aegis/storage/engine/engine.hpp>
@@ -9,18 +10,15 @@
 #include <doctest/doctest.h>
 
 #include <functional>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
 
 namespace storage = aegis::storage;
-using aegis_test::Random;
+using namespace aegis_test;
 using storage::CrashPoint;
 using storage::Errc;
 using Engine = storage::Engine<storage::MemoryBackend>;
-using Rows = std::map<std::string, std::string>;
-using State = std::map<std::string, Rows>;
 
 namespace {
 
@@ -29,42 +27,6 @@ constexpr CrashPoint both_points[] = {CrashPoint::before_the_call, CrashPoint::a
 storage::Result<Engine> open_on(storage::MemoryDisk& disk) {
   AEGIS_TRY(auto backend, storage::MemoryBackend::open(disk));
   return Engine::open(std::move(backend), {.pool_bytes = 8 * 8192, .log_bytes = 1 << 20, .max_transactions = 16, .maintenance_thread = false});
-}
-
-State content(Engine& engine) {
-  State state;
-  const auto names = engine.tables();
-  REQUIRE(names);
-  auto reader = engine.snapshot();
-  for (const std::string& name : *names) {
-    const auto table = engine.table(name);
-    REQUIRE(table);
-    Rows& rows = state[name];
-    auto cursor = reader.scan(*table);
-    for (; cursor.valid(); cursor.next()) rows.emplace(cursor.key(), cursor.value());
-    REQUIRE(cursor.status());
-  }
-  return state;
-}
-
-void check_structure(Engine& engine) {
-  const auto report = engine.verify();
-  REQUIRE(report);
-  INFO(report->message());
-  REQUIRE(report->ok());
-}
-
-storage::Result<storage::CommitInfo> put(Engine& engine, const std::string& name, const Rows& rows) {
-  AEGIS_TRY(const auto table, engine.table(name));
-  auto transaction = engine.begin();
-  for (const auto& [key, value] : rows) AEGIS_TRY(transaction.put(table, key, value));
-  return transaction.commit();
-}
-
-Rows numbered(const std::string& prefix, int count, std::size_t value_bytes) {
-  Rows rows;
-  for (int i = 0; i < count; ++i) rows[prefix + std::to_string(1000 + i)] = std::string(value_bytes + static_cast<std::size_t>(i), static_cast<char>('a' + i % 26));
-  return rows;
 }
 
 /// Rows in the pages and rows in the log only.
@@ -132,7 +94,7 @@ std::uint64_t crash_everywhere(const Operation& operation) {
 
 TEST_CASE("a crash at any call of a transaction of twenty keys leaves all of it or nothing (D8)") {
   Rows rows = numbered("row", 20, 200);
-  rows["row1007"] = std::string(40'000, 'L');
+  rows["row100007"] = std::string(40'000, 'L');
   crash_everywhere([&](Engine& engine) -> storage::Result<void> {
     AEGIS_TRY(put(engine, "old", rows));
     return {};

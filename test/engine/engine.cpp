@@ -123,6 +123,7 @@ TEST_CASE("two engines in one process share nothing") {
 
 TEST_CASE("a moved engine keeps its tables, transactions and cursors") {
   MemoryDisk disk;
+  std::vector<Stack> engines;  // outlives what is open on it
   Stack first = open_on<Stack>(disk, small_options<Stack>());
   const auto table = table_of(first, "t");
   put(first, table, "a", "1");
@@ -136,7 +137,6 @@ TEST_CASE("a moved engine keeps its tables, transactions and cursors") {
   cursor.next();
   CHECK_FALSE(cursor.valid());
   CHECK(contents(second, table) == Rows{{"a", "1"}, {"b", "2"}});
-  std::vector<Stack> engines;
   engines.push_back(std::move(second));
   CHECK(contents(engines[0], table) == Rows{{"a", "1"}, {"b", "2"}});
 }

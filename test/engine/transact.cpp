@@ -14,7 +14,7 @@ using namespace aegis_test;
 
 namespace {
 
-using Stack = Engine<MemoryBackend>;
+using Stack = Engine<MemoryBackend, LatchOfThreads>;
 using Txn = Stack::Transaction;
 
 struct World {

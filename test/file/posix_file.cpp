@@ -168,6 +168,8 @@ TEST_CASE("what an errno means") {
   CHECK(posix_code(EFBIG) == Errc::no_space);
   CHECK(posix_code(ENOMEM) == Errc::out_of_memory);
   CHECK(posix_code(EROFS) == Errc::read_only);
+  CHECK(posix_code(EACCES) == Errc::read_only);
+  CHECK(posix_code(EPERM) == Errc::read_only);
   CHECK(posix_code(EIO) == Errc::io);
   CHECK(posix_code(ENOENT) == Errc::io);
 }

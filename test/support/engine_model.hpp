@@ -186,6 +186,7 @@ class EngineModel {
       if (!opened && unexpected("open", opened.error())) return;
       ++counts_.crashes_in_recovery;
       lost_power_ = true;
+      closed_ = false;
       disarm();
     }
     disarm();

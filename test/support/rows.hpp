@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <fstream>
 #include <map>
 #include <string>
 
@@ -47,6 +49,21 @@ aegis::storage::Result<aegis::storage::CommitInfo> put(Engine& engine, const std
   auto transaction = engine.begin();
   for (const auto& [key, value] : rows) AEGIS_TRY(transaction.put(table, key, value));
   return transaction.commit();
+}
+
+/// A whole file, read in one piece.
+inline std::string bytes_of_file(const std::string& path) {
+  std::ifstream file{path, std::ios::binary | std::ios::ate};
+  std::string bytes(file ? static_cast<std::size_t>(file.tellg()) : 0, '\0');
+  file.seekg(0);
+  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
+}
+inline void overwrite(const std::string& path, std::uint64_t at, const std::string& bytes) {
+  std::fstream file{path, std::ios::binary | std::ios::in | std::ios::out};
+  file.seekp(static_cast<std::streamoff>(at));
+  file << bytes;
+  REQUIRE(file.flush());
 }
 
 inline Rows numbered(const std::string& prefix, int count, std::size_t value_bytes) {

@@ -4,21 +4,20 @@
 // time decides nothing but that a hang is reported.
 //
 //   r1(1) read   f1(1) get_for_update   w1(1,11) put   u1(1,11) update   i1(1,11) insert   d1(1) erase
-//   s1 scan all  s1[2,9) scan a range   m1 largest key   c1 commit   a1 abort   s1[2..  open end
+//   s1 scan all   s1[2,9) scan a range, either end may be missing   m1 largest key   c1 commit   a1 abort
 //
-// A transaction is named by one digit or by a letter; `snapshot` ones only read and never wait. Every step leaves a line in
-// the outcome, in the order of completion: "r1(1)=10", "s1={1:10 2:20}", "w2(1)!conflict".
+//   +1(1,5) get and put the sum   *1(10) add to every row   D1(20) scan, and erase the rows of that value
+//
+// After a retryable error a transaction's further steps are left out, as its user would have to.
 #pragma once
 
 #include "support/engines.hpp"
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -36,7 +35,6 @@ struct Step {
   char verb = 0;
   char txn = 0;
   std::string key, value;   // for scans: from and to
-  bool open_end = false;
   std::string text;
 };
 
@@ -60,7 +58,6 @@ inline std::vector<Step> steps_of(std::string_view schedule) {
       const std::size_t last = rest.size() - 1;
       step.key = rest.substr(1, (comma == std::string::npos ? last : comma) - 1);
       if (comma != std::string::npos) step.value = rest.substr(comma + 1, last - comma - 1);
-      step.open_end = rest[0] == '[' && comma != std::string::npos && step.value.empty();
     }
     steps.push_back(step);
     at = end;
@@ -78,7 +75,7 @@ class Schedule {
   struct Outcome {
     std::map<std::string, std::string> said;   // by "step" or "step#n" for its n-th occurrence from 2
     std::map<char, std::string> failed;        // transactions that got a retryable error: its name
-    std::vector<std::string> waited;           // steps that waited for a lock
+    std::uint64_t waits = 0;                   // how often a transaction waited for a lock
     Rows rows;                                 // what a new transaction reads afterwards
 
     std::string operator[](const std::string& step) const {
@@ -97,7 +94,7 @@ class Schedule {
     }
   };
 
-  /// `tables[i]` is used by keys that begin with the letter 'A' + i and a dot; other keys live in tables[0].
+  /// tables[i] is used by keys that begin with the letter 'A' + i and a dot; other keys live in tables[0].
   Schedule(Engine& engine, std::vector<Table> tables) : engine_(engine), tables_(std::move(tables)) {
     auto txn = engine_.begin();
     locks_ = &txn.hold().store().manager().locks();
@@ -109,6 +106,7 @@ class Schedule {
   /// `readers`: transactions that run as snapshot().
   Outcome run(std::string_view schedule, std::string_view readers = {}) {
     outcome_ = {};
+    const std::uint64_t waits = locks_->stats().waits;
     for (const Step& step : steps_of(schedule)) {
       Actor& actor = actor_of(step.txn, readers);
       actor.give(step);
@@ -117,6 +115,7 @@ class Schedule {
     finish();
     for (auto& [name, actor] : actors_) actor->stop();
     actors_.clear();
+    outcome_.waits = locks_->stats().waits - waits;
     auto reader = engine_.snapshot();
     outcome_.rows = rows_of(reader.scan(tables_[0]));
     return outcome_;
@@ -145,7 +144,6 @@ class Schedule {
       }
       return owner_ != nullptr && owner_->is_waiting();
     }
-    bool is_waiting() const { return owner_ != nullptr && owner_->is_waiting(); }
     bool is_done() {
       const std::lock_guard lock(mutex_);
       return todo_.empty() && !busy_;
@@ -187,6 +185,7 @@ class Schedule {
         busy_ = true;
         lock.unlock();
         if (!ended_) ended_ = perform(step);
+        schedule_.completed_.fetch_add(1);
         lock.lock();
         busy_ = false;
       }
@@ -208,12 +207,14 @@ class Schedule {
     return *actor;
   }
 
-  /// Until every transaction has nothing to do or waits for a lock.
+  /// Until every transaction has nothing to do or waits for a lock. Whoever was found waiting may have been granted by a
+  /// step that ended while the others were looked at: then it is looked again.
   void settle() {
     wait_until("settle", [&] {
+      const std::uint64_t completed = completed_.load();
       for (auto& [name, actor] : actors_)
         if (!actor->is_settled()) return false;
-      return true;
+      return completed == completed_.load();
     });
   }
   void finish() {
@@ -235,6 +236,7 @@ class Schedule {
     }
   }
 
+  /// Takes the table's name off the key.
   Table& table_of_key(std::string& key) {
     if (key.size() < 2 || key[1] != '.') return tables_[0];
     const auto index = static_cast<std::size_t>(key[0] - 'A');
@@ -272,9 +274,10 @@ class Schedule {
   template <class Txn>
   bool perform_read(Txn& txn, const Step& step) {
     std::string key = step.key;
+    const Table& table = table_of_key(key);
     aegis::storage::Result<void> status;
     if (step.verb == 'r') {
-      const auto value = txn.get(table_of_key(key), key);
+      const auto value = txn.get(table, key);
       return note(step, value, value ? shown(*value) : "");
     }
     if (step.verb == 's') {
@@ -285,29 +288,29 @@ class Schedule {
       auto cursor = txn.scan(tables_[0], {}, aegis::storage::Direction::reverse);
       return note(step, cursor.status(), cursor.valid() ? std::string(cursor.key()) : "-");
     }
-    return note(step, aegis::storage::Result<void>{}, "");  // a reader's commit
+    return note(step, aegis::storage::Result<void>{}, "ok");  // a reader just ends
   }
   template <class Txn>
   bool perform(Txn& txn, const Step& step) {
     std::string key = step.key;
+    const Table& table = table_of_key(key);
     aegis::storage::Result<void> done;
     switch (step.verb) {
       case 'f': {
-        const auto value = txn.get_for_update(table_of_key(key), key);
+        const auto value = txn.get_for_update(table, key);
         return ended(txn, note(step, value, value ? shown(*value) : ""));
       }
-      case 'w': done = txn.put(table_of_key(key), key, step.value); break;
-      case 'i': done = txn.insert(table_of_key(key), key, step.value); break;
-      case 'u': done = txn.update(table_of_key(key), key, step.value); break;
+      case 'w': done = txn.put(table, key, step.value); break;
+      case 'i': done = txn.insert(table, key, step.value); break;
+      case 'u': done = txn.update(table, key, step.value); break;
       case '+': {  // get and put in one step
-        auto& table = table_of_key(key);
         auto value = txn.get(table, key);
         if (!value) return ended(txn, note(step, value, ""));
         done = txn.put(table, key, std::to_string(std::stoi(value->value_or("0")) + std::stoi(step.value)));
         break;
       }
       case 'd': {
-        const auto erased = txn.erase(table_of_key(key), key);
+        const auto erased = txn.erase(table, key);
         return ended(txn, note(step, erased, erased && *erased ? "erased" : "-"));
       }
       case 'D': {  // erases what a scan finds with that value
@@ -356,9 +359,10 @@ class Schedule {
   Engine& engine_;
   std::vector<Table> tables_;
   aegis::storage::LockManager* locks_ = nullptr;
-  std::map<char, std::unique_ptr<Actor>> actors_;
-  std::mutex mutex_;  // guards outcome_ while actors run
+  std::atomic<std::uint64_t> completed_{0};  // steps
+  std::mutex mutex_;                         // guards outcome_ while actors run
   Outcome outcome_;
+  std::map<char, std::unique_ptr<Actor>> actors_;
 };
 
 }  // namespace aegis_test

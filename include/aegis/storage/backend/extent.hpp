@@ -37,6 +37,7 @@ class ExtentBackend {
     return open(Files{}, options);
   }
   static Result<ExtentBackend> open(Files files, const BackendOptions& options) {
+    if (options.directory.empty()) return Error{Errc::invalid_argument, "directory without a name"};  // never the current one by mistake
     AEGIS_TRY(auto directory, files.open_directory(options.directory, !options.read_only));
     AEGIS_TRY(auto lock, directory.lock("lock"));
     AEGIS_TRY(const bool has_data, directory.exists(ExtentOpen<Files>::data_name));

@@ -38,6 +38,7 @@ class BufferPool {
   using Token = CommitSection::Token;
   using Pin = storage::Pin<Frames>;
   using SharedHandle = storage::SharedHandle<Frames>;
+  using PageHandle = SharedHandle;  ///< The usual one: to read. ExclusiveHandle is to change.
   using ExclusiveHandle = storage::ExclusiveHandle<Frames>;
   static constexpr std::size_t page_size_bytes = PageSize;
 

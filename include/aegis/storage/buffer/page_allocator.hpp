@@ -62,8 +62,8 @@ class PageAllocator {
     return PageId{page};
   }
 
-  /// Of a page that no structure names any more, as of `at`. Its frame may still serve old readers: Pool::discard is the
-  /// caller's. invalid_argument for a page that is not in use; after an error nothing changed.
+  /// Of a page that no structure names any more, as of `at`. Its frame may serve old readers until release().
+  /// invalid_argument for a page that is not in use; after an error nothing changed.
   Result<void> free(Token& token, PageId page, Timestamp at) {
     if (number(page) == 0 || !in_use(page) || is_map_page(page)) return Error{Errc::invalid_argument, "free of page", number(page)};
     AEGIS_TRY(withheld_.reserve(1));
@@ -74,10 +74,13 @@ class PageAllocator {
     return {};
   }
 
-  /// Pages freed at or before `oldest_needed` may be given out again, and their blocks erased in the current epoch.
-  void release(Token&, Timestamp oldest_needed) {
+  /// Pages freed at or before `oldest_needed` may be given out again; their frames are dropped unwritten, and their
+  /// blocks erased in the current epoch.
+  void release(Token& token, Timestamp oldest_needed) {
     while (!withheld_.empty() && withheld_.front().at <= oldest_needed) {
-      const std::uint64_t page = number(withheld_.pop().page) - 1;
+      const PageId freed = withheld_.pop().page;
+      pool_->discard(token, freed);
+      const std::uint64_t page = number(freed) - 1;
       maps_[page / pages_per_map].release(page % pages_per_map);
       search_ = std::min(search_, page / pages_per_map);
     }

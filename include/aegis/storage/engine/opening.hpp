@@ -43,8 +43,11 @@ class Opening {
   Result<bool> read_meta() {
     std::array<std::byte, meta_bytes> stored;
     const auto size = parts_.backend.read(meta_block, stored);
-    if (!size && size.error().code() == Errc::block_not_found && parts_.backend.is_new()) return false;
-    if (!size && size.error().code() == Errc::block_not_found) return Error{Errc::corrupt_block, "block 0 is missing; block", 0};
+    if (!size && size.error().code() == Errc::block_not_found) {
+      AEGIS_TRY(const bool has_log, parts_.backend.has_log());  // made after block 0 only: where it is, there was a store
+      if (parts_.backend.is_new() && !has_log) return false;
+      return Error{Errc::corrupt_block, "block 0 is missing; block", 0};
+    }
     if (!size && size.error().code() == Errc::too_large) return Error{Errc::incompatible_format, "block 0 is not of an aegis store; block", 0};
     AEGIS_TRY(size);
     AEGIS_TRY(parts_.meta, Meta::decode(Bytes{stored}.first(*size)));

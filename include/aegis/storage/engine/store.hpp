@@ -77,6 +77,11 @@ class Store {
     if (held_something) upkeep_.after_commit();
   }
 
+  /// A scan met a deleted row; nobody else may know of it, after a crash for instance.
+  void stepped_over_ghost(TableId table, std::string_view key) {
+    if (!parts_.manager.versions().holds(table, key)) upkeep_.purge_later(table, key);
+  }
+
   /// Waits until what was read at `snapshot` cannot be taken back.
   Result<void> await_acknowledged(Timestamp snapshot) { return upkeep_.await_acknowledged(snapshot); }
 

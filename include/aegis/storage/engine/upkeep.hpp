@@ -103,6 +103,11 @@ class Upkeep {
     return {};
   }
 
+  /// Queues a ghost unless very many wait already: scans will meet it again.
+  void purge_later(TableId table, std::string_view key) {
+    if (ghosts_.size() < many_ghosts / 2) ghosts_.add(table, key);
+  }
+
   void set_has_thread(bool has) { has_thread_.store(has, std::memory_order_relaxed); }
   std::size_t ghosts() const { return ghosts_.size(); }
   auto ghost_report() {

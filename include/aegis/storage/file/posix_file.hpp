@@ -29,6 +29,8 @@ constexpr Errc posix_code(int os_error) {
     case EFBIG: return Errc::no_space;
     case ENOMEM: return Errc::out_of_memory;
     case EROFS:
+    case EACCES:
+    case EPERM:
     case EBADF: return Errc::read_only;  // the descriptors are ours and open: EBADF is a write to one opened read only
     case EEXIST: return Errc::already_open;
     default: return Errc::io;

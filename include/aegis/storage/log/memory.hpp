@@ -33,11 +33,12 @@ class MemoryLog {
   }
 
   MemoryLog(MemoryLog&& other) noexcept
-      : medium_(std::move(other.medium_)), life_(other.life_), options_(other.options_), failed_(other.failed_.load()) {}
+      : medium_(std::move(other.medium_)), life_(other.life_), options_(other.options_), most_bytes_(other.most_bytes_), failed_(other.failed_.load()) {}
   MemoryLog& operator=(MemoryLog&& other) noexcept {
     std::swap(medium_, other.medium_);
     std::swap(life_, other.life_);
     std::swap(options_, other.options_);
+    std::swap(most_bytes_, other.most_bytes_);
     failed_ = other.failed_.exchange(failed_);
     return *this;
   }
@@ -50,7 +51,7 @@ class MemoryLog {
     if (!options_.process_durable && bytes.size() % unit_bytes() != 0) return Error{Errc::invalid_argument, "length of an append"};
     if (failed_) return Error{Errc::engine_failed, "log"};
     const std::uint64_t used = used_bytes();
-    if (bytes.size() > options_.max_bytes || used > options_.max_bytes - bytes.size()) return Error{Errc::busy, "log"};
+    if (used + bytes.size() > most_bytes_) return Error{Errc::busy, "log"};
     return change([&](MemoryStream& stream, MemoryMedium::LogState&) -> Result<void> {
       if (!stream.append(bytes)) return Error{Errc::out_of_memory, "log"};
       return {};
@@ -108,8 +109,10 @@ class MemoryLog {
   std::uint32_t unit_bytes() const { return medium_->options().unit_bytes; }
 
  private:
+  static constexpr std::uint64_t recovery_bytes = 64 << 10;
+
   MemoryLog(MemoryMediumRef medium, MemoryMedium::Life life, LogOptions options)
-      : medium_(std::move(medium)), life_(life), options_(options) {}
+      : medium_(std::move(medium)), life_(life), options_(options), most_bytes_(std::max(options.max_bytes, used_bytes() + recovery_bytes)) {}
 
   static Result<void> prepare(MemoryStream& stream, MemoryMedium::LogState& log, bool published, const LogOptions& options) {
     if (options.create) {
@@ -148,6 +151,7 @@ class MemoryLog {
   MemoryMediumRef medium_;        // empty only after a move
   MemoryMedium::Life life_;
   LogOptions options_;
+  std::uint64_t most_bytes_;      // max_bytes, or more when a longer log was found: then it can still be recovered and dropped
   std::atomic<bool> failed_{false};  // once set, for ever
 };
 

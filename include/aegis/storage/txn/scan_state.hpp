@@ -43,7 +43,7 @@ struct ScanState {
 
   /// The leaf of the position, copied, and the first of its rows that comes into question.
   Result<void> load(Store& of, const Table& table, Direction direction) {
-    ready = false;
+    ready = ghost_told = false;
     const bool forward = direction == Direction::forward;
     const LeafPosition where = !bounded             ? LeafPosition::last()
                                : forward            ? LeafPosition::at(position.view())
@@ -64,6 +64,7 @@ struct ScanState {
         if (forward ? leaf.is_last() || past_end(leaf.high()) : leaf.is_first() || leaf.low() <= from.view()) return false;
         AEGIS_TRY(of.tree().copy_leaf(table.root(), forward ? LeafPosition::at(leaf.high()) : LeafPosition::below(leaf.low()), leaf));
         row = forward ? leaf.begin_row() : leaf.end_row();
+        ghost_told = false;
         continue;
       }
       current = forward ? row++ : --row;
@@ -76,6 +77,9 @@ struct ScanState {
       if (leaf.newest() > snapshot) {
         AEGIS_TRY(const auto replaced, replaced_version(of.manager().versions(), table.id(), found, snapshot, version));
         if (replaced) stored = *replaced;
+      } else if (stored.kind == RowKind::ghost && !ghost_told) {
+        of.stepped_over_ghost(table.id(), found);
+        ghost_told = true;  // its whole leaf is purged
       }
       ready = stored.present();
     }
@@ -124,6 +128,7 @@ struct ScanState {
   bool at_position = true;  // the position itself still comes into question
   bool bounded = true;      // false: the position is the table's end
   bool ready = false;       // `stored` is the next visible stored row
+  bool ghost_told = false;  // the store heard of a ghost in this leaf
 
  private:
   Result<void> take_snapshot(typename Store::Context& context) {

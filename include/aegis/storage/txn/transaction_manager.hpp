@@ -62,7 +62,8 @@ class TransactionManager {
     TransactionState state_;
   };
 
-  explicit TransactionManager(TransactionOptions options = {}) : options_(options), contexts_(options.max_transactions, options.max_transaction_bytes) {
+  explicit TransactionManager(TransactionOptions options = {})
+      : options_(options), contexts_(options.max_transactions, options.max_transaction_bytes) {
     if (auto locks = LockManager::open({.timeout = options.lock_timeout})) locks_ = *std::move(locks);
     if (auto versions = VersionStore::open(options.version_bytes)) versions_ = *std::move(versions);
     if (auto validator = Isolation::Validator::open(options.version_bytes / 4)) validator_.emplace(*std::move(validator));
