@@ -21,6 +21,7 @@
 #include <aegis/storage/wal/durability.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -57,7 +58,9 @@ class BasicEngine {
   {
     return open(Backend{}, options);
   }
-  static Result<BasicEngine> open(Backend backend, const EngineOptions& options = {}) {
+  /// On a backend that is open already. A template, so that open({}) means options.
+  template <std::same_as<Backend> Opened>
+  static Result<BasicEngine> open(Opened backend, const EngineOptions& options = {}) {
     AEGIS_TRY(check(options));
     AEGIS_TRY(auto store, Store::open(std::move(backend), options));
     return BasicEngine{std::move(store)};

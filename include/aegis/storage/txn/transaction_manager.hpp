@@ -39,8 +39,10 @@ class TransactionManager {
   /// A transaction of a manager that is used alone. Dropped, it aborts.
   class Transaction {
    public:
-    Transaction(TransactionManager& manager, Result<Context*> context) : manager_(&manager), context_(context ? *context : nullptr), state_(context ? TransactionState::active : TransactionState::aborted) {}
-    Transaction(Transaction&& other) noexcept : manager_(other.manager_), context_(std::exchange(other.context_, nullptr)), state_(std::exchange(other.state_, TransactionState::aborted)) {}
+    Transaction(TransactionManager& manager, Result<Context*> context)
+        : manager_(&manager), context_(context ? *context : nullptr), state_(context ? TransactionState::active : TransactionState::aborted) {}
+    Transaction(Transaction&& other) noexcept
+        : manager_(other.manager_), context_(std::exchange(other.context_, nullptr)), state_(std::exchange(other.state_, TransactionState::aborted)) {}
     Transaction& operator=(Transaction&&) = delete;
     ~Transaction() { abort(); }
 

@@ -38,12 +38,15 @@ class SnapshotRegistry {
     alignas(64) std::atomic<std::uint64_t> state_{idle};  // idle, revoked, or the timestamp in use
   };
 
-  /// Room for at least `capacity` snapshots at a time.
+  /// Room for `capacity` snapshots at a time, at least one.
   static Result<SnapshotRegistry> open(std::size_t capacity) {
-    const std::size_t groups = capacity == 0 ? 1 : (capacity + Group::slots - 1) / Group::slots;
+    if (capacity == 0) capacity = 1;
+    const std::size_t groups = (capacity + Group::slots - 1) / Group::slots;
     std::unique_ptr<Group[]> memory{new (std::nothrow) Group[groups]};
     if (!memory) return Error{Errc::out_of_memory, "snapshot slots", capacity};
-    return SnapshotRegistry{std::move(memory), groups};
+    // The last group's slots beyond the capacity are nobody's, for ever.
+    if (const std::size_t used = capacity % Group::slots; used != 0) memory[groups - 1].claimed_.store(~std::uint64_t{0} << used);
+    return SnapshotRegistry{std::move(memory), groups, capacity};
   }
 
   /// A slot of the caller's own until release(), or nullptr: all are taken. Threads begin their search at different places.
@@ -107,7 +110,7 @@ class SnapshotRegistry {
     return revoked;
   }
 
-  std::size_t capacity() const { return group_count_ * Group::slots; }
+  std::size_t capacity() const { return capacity_; }
   /// A number below capacity() that no other slot has.
   std::size_t index_of(const Slot& slot) const {
     for (std::size_t i = 0; i < group_count_; ++i)
@@ -118,7 +121,7 @@ class SnapshotRegistry {
   std::size_t claimed() const {
     std::size_t total = 0;
     for (std::size_t i = 0; i < group_count_; ++i) total += static_cast<std::size_t>(std::popcount(groups_[i].claimed_.load()));
-    return total;
+    return total - (group_count_ * Group::slots - capacity_);
   }
 
  private:
@@ -145,7 +148,8 @@ class SnapshotRegistry {
     Slot slots_[slots];
   };
 
-  SnapshotRegistry(std::unique_ptr<Group[]> groups, std::size_t count) : groups_(std::move(groups)), group_count_(count) {}
+  SnapshotRegistry(std::unique_ptr<Group[]> groups, std::size_t count, std::size_t capacity)
+      : groups_(std::move(groups)), group_count_(count), capacity_(capacity) {}
 
   template <class Fn>
   void for_each_used(Fn&& fn) const {
@@ -158,6 +162,7 @@ class SnapshotRegistry {
 
   std::unique_ptr<Group[]> groups_;  // never moves, so slots keep their address
   std::size_t group_count_;
+  std::size_t capacity_;             // slots of the last group beyond it are claimed from the start and stay idle
 };
 
 }  // namespace aegis::storage
