@@ -32,7 +32,7 @@ struct SimulatedPlace {
     disk = CrashDisk{};
     disk.direct_works = direct;
   }
-  Result<SimulatedBackend> open() { return SimulatedBackend::open(CrashFiles{&disk}, {}); }
+  Result<SimulatedBackend> open() { return SimulatedBackend::open(CrashFiles{&disk}, {.directory = "store"}); }
   void power_cut() {
     disk.revive();
     disk.power_cut(random);
@@ -51,7 +51,7 @@ const Promises& proved() {
   return promises;
 }
 
-Result<SimulatedBackend> open(CrashDisk& disk) { return SimulatedBackend::open(CrashFiles{&disk}, {}); }
+Result<SimulatedBackend> open(CrashDisk& disk) { return SimulatedBackend::open(CrashFiles{&disk}, {.directory = "store"}); }
 std::vector<std::byte>& data_of(CrashDisk& disk) { return disk.now.find("data")->second->now; }
 Errc failure(CrashDisk& disk) {
   auto opened = open(disk);

@@ -7,6 +7,8 @@
 #include <aegis/storage/eviction/clock.hpp>
 #include <aegis/storage/latch/plain.hpp>
 
+#include <support/latch_of_threads.hpp>
+
 #include <atomic>
 #include <cstring>
 #include <memory>
@@ -20,11 +22,7 @@ namespace aegis_test {
 namespace storage = aegis::storage;
 using storage::PageId;
 
-#ifdef AEGIS_TEST_PLAIN_LATCH
-using TestLatch = storage::PlainLatch;
-#else
-using TestLatch = storage::OptimisticLatch;
-#endif
+using TestLatch = LatchOfThreads;
 
 /// What went wrong with it is decided from outside, while it is in use.
 struct Faults {

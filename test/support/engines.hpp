@@ -5,30 +5,16 @@
 #include <aegis/storage/backend/memory.hpp>
 #include <aegis/storage/engine/engine.hpp>
 #include <aegis/storage/file/memory_disk.hpp>
-#include <aegis/storage/latch/optimistic.hpp>
-#include <aegis/storage/latch/plain.hpp>
 
 #include <doctest/doctest.h>
+#include <support/latch_of_threads.hpp>
 
 #include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define AEGIS_TEST_THREAD_SANITIZER
-#endif
-#endif
-
 namespace aegis_test {
-
-// ThreadSanitizer does not know that an optimistic reader throws away what it read beside a writer.
-#if defined(AEGIS_TEST_THREAD_SANITIZER) || defined(__SANITIZE_THREAD__)
-using LatchOfThreads = aegis::storage::PlainLatch;
-#else
-using LatchOfThreads = aegis::storage::OptimisticLatch;
-#endif
 
 /// Eight frames, the smallest pool, and no thread but the test's own, so that every run is the same.
 template <class Engine>

@@ -10,6 +10,7 @@
 #include <aegis/storage/latch/plain.hpp>
 
 #include <doctest/doctest.h>
+#include <support/latch_of_threads.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -23,14 +24,9 @@ using aegis_test::Random;
 namespace {
 
 // The thread sanitizer takes an optimistic read for what it is, a race that is found out afterwards.
-#if defined(AEGIS_TEST_PLAIN_LATCH) || defined(__SANITIZE_THREAD__)
+#ifdef AEGIS_TEST_THREAD_SANITIZER
 #define LATCHES PlainLatch
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define LATCHES PlainLatch
-#endif
-#endif
-#ifndef LATCHES
+#else
 #define LATCHES OptimisticLatch, PlainLatch
 #endif
 
