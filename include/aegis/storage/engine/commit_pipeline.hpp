@@ -127,8 +127,10 @@ class CommitPipeline {
 
   Result<void> plan(const WriteEntry& entry) {
     TableInfo* const info = parts_.tables.find(entry.table());
+    const Result<RowShape> shape = info == nullptr ? RowShape{} : parts_.tree->shape(info->root, entry.key());
     if (info == nullptr || !info->state_is(TableState::open)) return Error{Errc::table_not_found, "table", number(entry.table())};
-    AEGIS_TRY(const RowShape before, parts_.tree->shape(info->root, entry.key()));
+    AEGIS_TRY(shape);
+    const RowShape before = *shape;
     const bool present = before.present();
     if (!present && !entry.present()) return {};  // inserted and erased again: nothing changes
     const LogRecordType type = !entry.present() ? LogRecordType::erase : present ? LogRecordType::update : LogRecordType::insert;

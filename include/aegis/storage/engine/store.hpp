@@ -59,9 +59,11 @@ class Store {
     if (context.read_only) return parts_.manager.view(context, [this] { return parts_.acknowledged(); });
     return parts_.manager.view(context, [this] { return parts_.manager.published(); });
   }
-  /// table_not_found for a handle of another engine and for a dropped table, but for snapshots from before the drop.
-  Result<void> usable(const Table& table, const Context& context) const {
-    if (table.belongs_to(*this) && table.readable_at(context.snapshot)) [[likely]] return {};
+  /// table_not_found for a handle of another engine and for a dropped table, but for snapshots from before the drop. To be
+  /// asked before a look-up and again after it: a drop in between frees the pages.
+  Result<void> usable(const Table& table, const Context& context) const { return usable_at(table, context.snapshot); }
+  Result<void> usable_at(const Table& table, Timestamp snapshot) const {
+    if (table.belongs_to(*this) && table.readable_at(snapshot)) [[likely]] return {};
     return Error{Errc::table_not_found, "table", number(table.id())};
   }
   Result<CommitInfo> commit(Context& context) {

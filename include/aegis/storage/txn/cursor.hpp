@@ -74,7 +74,9 @@ class Cursor {
     if (!forward() && state.has_to && (!bounded || key >= state.to.view())) key = state.to.view(), inclusive = false, bounded = true;
     AEGIS_TRY(state.position.assign(key));
     state.at_position = inclusive, state.bounded = bounded;
-    AEGIS_TRY(state.load(*store_, table_, direction_));
+    const Result<void> loaded = state.load(*store_, table_, direction_);
+    AEGIS_TRY(state.still_visible(*store_, *context_, table_));
+    AEGIS_TRY(loaded);
     return step();
   }
 
@@ -83,13 +85,13 @@ class Cursor {
     AEGIS_TRY(check());
     for (;;) {
       const Result<bool> stored = state_->find_stored(*store_, table_, direction_);
-      AEGIS_TRY(state_->still_visible(*store_, *context_));  // before any error: a revoked snapshot's versions and pages may be gone
+      AEGIS_TRY(state_->still_visible(*store_, *context_, table_));  // before any error: versions and pages may be gone
       AEGIS_TRY(stored);
       const auto* own = state_->find_own(context_->writes, table_.id(), direction_);
       if (own == nullptr && !*stored) return false;
       if (own == nullptr || (*stored && precedes(state_->stored_key(), own->key()))) {
         const Result<void> shown = state_->show_stored(*store_, table_);
-        AEGIS_TRY(state_->still_visible(*store_, *context_));
+        AEGIS_TRY(state_->still_visible(*store_, *context_, table_));
         AEGIS_TRY(shown);
         return true;
       }

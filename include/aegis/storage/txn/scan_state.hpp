@@ -34,8 +34,10 @@ struct ScanState {
     if (!range.within.empty()) AEGIS_TRY(narrow(range.within));
     return take_snapshot(context);
   }
-  /// snapshot_too_old if the scan's snapshot was revoked; to be asked after every look-up.
-  Result<void> still_visible(Store& of, typename Store::Context& context) const {
+  /// snapshot_too_old if the scan's snapshot was revoked, table_not_found if the table was dropped before it was taken; to be
+  /// asked after every look-up, for versions and pages may have gone during it.
+  Result<void> still_visible(Store& of, typename Store::Context& context, const Table& table) const {
+    AEGIS_TRY(of.usable_at(table, snapshot));
     if (own_slot == nullptr) return of.manager().still_visible(context);
     if (!of.manager().snapshots().is_revoked(*own_slot)) return {};
     return Error{Errc::snapshot_too_old, "snapshot", number(snapshot)};
