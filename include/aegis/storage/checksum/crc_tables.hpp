@@ -6,31 +6,41 @@
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/endian.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
 namespace aegis::storage {
 
-using CrcTables = std::array<std::array<std::uint32_t, 256>, 8>;
+/// rows[k][b] is the CRC register after byte b and k zero bytes, from register 0. Arrays of the language: the compiler works
+/// through them many times faster than through std::array, at every include.
+struct CrcTables {
+  std::uint32_t rows[8][256]{};
+};
 
-/// tables[k][b] is the CRC register after byte b and k zero bytes, from register 0.
+/// A table over all values of a byte is linear: known for the single bits, it is known for their sums.
+constexpr void complete_crc_row(std::uint32_t (&row)[256]) {
+  for (std::uint32_t value = 3; value < 256; ++value)
+    if ((value & (value - 1)) != 0) row[value] = row[value & (value - 1)] ^ row[value & (0 - value)];
+}
+
 constexpr CrcTables make_crc_tables(std::uint32_t polynomial) {
-  CrcTables tables{};
-  for (std::uint32_t byte = 0; byte < 256; ++byte) {
-    std::uint32_t crc = byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc & 1) != 0 ? (crc >> 1) ^ polynomial : crc >> 1;
-    tables[0][byte] = crc;
+  CrcTables tables;
+  std::uint32_t crc = polynomial;
+  for (std::uint32_t bit = 128; bit != 0; bit >>= 1) {
+    tables.rows[0][bit] = crc;
+    crc = (crc & 1) != 0 ? (crc >> 1) ^ polynomial : crc >> 1;
   }
+  complete_crc_row(tables.rows[0]);
   for (std::size_t k = 1; k < 8; ++k)
     for (std::size_t byte = 0; byte < 256; ++byte) {
-      const std::uint32_t before = tables[k - 1][byte];
-      tables[k][byte] = (before >> 8) ^ tables[0][before & 0xff];
+      const std::uint32_t before = tables.rows[k - 1][byte];
+      tables.rows[k][byte] = (before >> 8) ^ tables.rows[0][before & 0xff];
     }
   return tables;
 }
 
-inline std::uint32_t crc_by_tables(const CrcTables& t, std::uint32_t crc, Bytes bytes) noexcept {
+inline std::uint32_t crc_by_tables(const CrcTables& tables, std::uint32_t crc, Bytes bytes) noexcept {
+  const auto& t = tables.rows;
   const std::byte* at = bytes.data();
   std::size_t left = bytes.size();
   for (; left >= 8; at += 8, left -= 8) {
@@ -45,32 +55,30 @@ inline std::uint32_t crc_by_tables(const CrcTables& t, std::uint32_t crc, Bytes 
 
 /// Moves a register over a fixed number of zero bytes, four table look-ups at a time.
 struct CrcShift {
-  std::array<std::array<std::uint32_t, 256>, 4> tables{};
+  std::uint32_t rows[4][256]{};
 
   constexpr std::uint32_t operator()(std::uint32_t crc) const {
-    return tables[0][crc & 0xff] ^ tables[1][(crc >> 8) & 0xff] ^ tables[2][(crc >> 16) & 0xff] ^ tables[3][crc >> 24];
+    return rows[0][crc & 0xff] ^ rows[1][(crc >> 8) & 0xff] ^ rows[2][(crc >> 16) & 0xff] ^ rows[3][crc >> 24];
   }
 };
 
 /// `zeros` is a power of two. A register is a vector over GF(2), "one zero bit" a matrix; squaring it doubles the bits.
 constexpr CrcShift make_crc_shift(std::uint32_t polynomial, std::size_t zeros) {
-  std::array<std::uint32_t, 32> matrix{};
-  const auto times = [&matrix](std::uint32_t vector) {
-    std::uint32_t product = 0;
-    for (std::size_t bit = 0; vector != 0; ++bit, vector >>= 1)
-      if ((vector & 1) != 0) product ^= matrix[bit];
-    return product;
-  };
+  std::uint32_t matrix[32]{};
   matrix[0] = polynomial;
   for (std::size_t bit = 1; bit < 32; ++bit) matrix[bit] = std::uint32_t{1} << (bit - 1);
   for (std::size_t bits = 1; bits < zeros * 8; bits *= 2) {
-    std::array<std::uint32_t, 32> square{};
-    for (std::size_t bit = 0; bit < 32; ++bit) square[bit] = times(matrix[bit]);
-    matrix = square;
+    std::uint32_t square[32]{};
+    for (std::size_t column = 0; column < 32; ++column)
+      for (std::size_t bit = 0; bit < 32; ++bit)
+        if ((matrix[column] >> bit & 1) != 0) square[column] ^= matrix[bit];
+    for (std::size_t column = 0; column < 32; ++column) matrix[column] = square[column];
   }
   CrcShift shift;
-  for (std::size_t byte = 0; byte < 4; ++byte)
-    for (std::uint32_t value = 0; value < 256; ++value) shift.tables[byte][value] = times(value << (8 * byte));
+  for (std::size_t byte = 0; byte < 4; ++byte) {
+    for (std::size_t bit = 0; bit < 8; ++bit) shift.rows[byte][std::size_t{1} << bit] = matrix[8 * byte + bit];
+    complete_crc_row(shift.rows[byte]);
+  }
   return shift;
 }
 
