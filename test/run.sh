@@ -5,7 +5,7 @@
 #   sh test/run.sh --asan     AddressSanitizer and UndefinedBehaviorSanitizer
 #   sh test/run.sh --tsan     ThreadSanitizer, clang 19 (older ones report fences falsely), the suites that have threads
 #   sh test/run.sh --clang    everything, clang 19
-#   sh test/run.sh --long     everything, random tests for ten minutes each (AEGIS_LONG=1), whole-program ODR check
+#   sh test/run.sh --long     everything, random tests for a minute each, or AEGIS_SECONDS=n seconds
 # Several forms may be given; they run one after the other and are counted together. Further words are suites or, after
 # `--only`, names of tests:  sh test/run.sh --asan tree engine      sh test/run.sh --only tree/btree
 set -eu
@@ -39,18 +39,18 @@ configure() {  # DIRECTORY [meson option...]; always again, so that new test fil
 
 builds=''
 for form in $forms; do
-  wrapper='' timeout=1 AEGIS_LONG='' chosen=$suites all=''
+  wrapper='' timeout=1 chosen=$suites all='' seconds=${AEGIS_SECONDS:-}
   case $form in
     plain) configure build ;;
     clang) CXX=clang++-19 configure build-clang -Db_lundef=false ;;
-    long)  configure build; timeout=0 AEGIS_LONG=1 ;;
+    long)  configure build; timeout=0; seconds=${AEGIS_SECONDS:-60} ;;
     asan)  configure build-asan -Db_sanitize=address,undefined -Db_lundef=false; timeout=4 all='--no-suite architecture --no-suite compile_fail' ;;
     tsan)  CXX=clang++-19 configure build-tsan -Db_sanitize=thread -Db_lundef=false; timeout=8
            # Without address randomization; a container may forbid to change it, newer kernels and runtimes do without.
            if setarch -R true 2>/dev/null; then wrapper='setarch -R'; fi
            [ -n "$chosen" ] || chosen='latch eviction file log backend buffer wal version lock tree txn engine storage' ;;
   esac
-  export AEGIS_LONG
+  if [ -n "$seconds" ]; then export AEGIS_SECONDS="$seconds"; fi
   [ -z "$chosen$only" ] || all=''
   # UBSan goes on after a finding unless told otherwise; leaks count as findings.
   export ASAN_OPTIONS=halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
