@@ -69,7 +69,6 @@ class CommitPipeline {
   Result<void> apply(Token& token, Timestamp timestamp) {
     const Timestamp acknowledged = parts_.acknowledged();
     for (std::size_t i = 0; i < count_; ++i) {
-      // A pin keeps a leaf from being evicted before its turn; after it the frame may be needed for a split.
       if (auto done = apply_one(token, plans()[i], timestamp, acknowledged); !done) return parts_.undecided(done.error());
     }
     unpin();

@@ -36,7 +36,7 @@ class GhostQueue {
     }
   }
 
-  /// Without memory the ghost stays where it is; whoever changes its leaf next purges it too.
+  /// Without memory the ghost stays where it is, until a scan meets it and adds it again.
   void add(TableId table, std::string_view key) {
     void* const memory = ::operator new(sizeof(Ghost) + key.size(), std::nothrow);
     if (memory == nullptr) return;
