@@ -36,9 +36,9 @@ SYSTEM = {
     "dirent.h": "file", "fcntl.h": "file", "linux/fs.h": "file", "linux/openat2.h": "file", "linux/falloc.h": "file", "sys/file.h": "file",
     "sys/ioctl.h": "file", "sys/random.h": "file", "sys/stat.h": "file", "sys/statvfs.h": "file", "sys/statfs.h": "file", "sys/syscall.h": "file",
     "sys/types.h": "file", "sys/uio.h": "file", "unistd.h": "file", "errno.h": "file", "linux/magic.h": "file", "limits.h": "file",
-    "sys/mman.h": "file buffer", "sched.h": "latch wal tree", "time.h": "file", "sys/vfs.h": "file",
+    "sys/mman.h": "file buffer", "sched.h": "latch wal tree", "time.h": "file core", "sys/vfs.h": "file",
     "immintrin.h": "checksum latch", "nmmintrin.h": "checksum", "wmmintrin.h": "checksum", "arm_acle.h": "checksum", "emmintrin.h": "latch checksum",
-    "pthread.h": "engine",
+    "pthread.h": "engine core",
 }  # fmt: skip
 
 

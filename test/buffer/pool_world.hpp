@@ -67,7 +67,7 @@ class FaultyBackend {
 };
 
 template <class Pool>
-std::unique_ptr<Pool> open_pool(auto& backend, std::size_t frames, std::size_t copies = 4) {
+aegis::storage::Owned<Pool> open_pool(auto& backend, std::size_t frames, std::size_t copies = 4) {
   auto pool = Pool::open(backend, {.frames = frames, .copy_buffers = copies});
   return pool ? *std::move(pool) : nullptr;
 }

@@ -25,14 +25,25 @@ TEST_CASE("a message says what happened, to what, and what to do") {
   const std::string page = Error{Errc::corrupt_page, "page", 12}.message();
   CHECK(page.find("corrupt_page: page 12: ") == 0);
   CHECK(page.find(text_of(Errc::corrupt_page).advice) != std::string::npos);
-  const std::string names = Error::mismatch(Errc::incompatible_format, "codec", "lz4", "none").message();
-  CHECK(names.find("codec") != std::string::npos);
+  const std::string names = Error::mismatch(Errc::corrupt_block, "mark", "lz4", "none").message();
+  CHECK(names.find("mark: ") != std::string::npos);
   CHECK(names.find("(expected lz4, found none)") != std::string::npos);
   const std::string numbers = Error::mismatch(Errc::too_large, "key bytes", 1024, 2000).message();
   CHECK(numbers.find("(expected 1024, found 2000)") != std::string::npos);
   const std::string os = Error::os(Errc::io, ENOENT, "data file").message();
   CHECK(os.find("No such file") != std::string::npos);
   CHECK(Error{Errc::busy}.message().find("busy: ") == 0);
+}
+
+TEST_CASE("a message about another layout says what the store has, what this program has, and what to do") {
+  const auto said = [](const Error& error) { return error.message(); };
+  const std::string advice = "; " + std::string{text_of(Errc::incompatible_format).advice};
+  CHECK(said(Error::mismatch(Errc::incompatible_format, "codec", "none", "lz4")) == "incompatible_format: codec: the store has lz4, this program none" + advice);
+  CHECK(said(Error::mismatch(Errc::incompatible_format, "format version of block", 1, 2, 7)) ==
+        "incompatible_format: format version of block 7: the store has 2, this program 1" + advice);
+  CHECK(said(Error::foreign("store id of log segment", 7, 99, 3)) ==
+        "incompatible_format: store id of log segment 3: the file has 99, this store 7; keep the data file and the log of one store together");
+  CHECK(said(Error{Errc::incompatible_format, "log frame type", 77}).find("log frame type 77: the store was written with another layout" + advice) != std::string::npos);
 }
 
 TEST_CASE("an error keeps what it was made with") {

@@ -208,3 +208,26 @@ TEST_CASE("the shape of a row is told without its value") {
   CHECK(!f.tree.shape(f.root, "gone")->present());
   CHECK(f.tree.shape(f.root, "none")->kind == RowKind::absent);
 }
+
+TEST_CASE("a hint finds the row or is found wrong: another leaf, an inner node, another table's, a freed page, none at all") {
+  Fixture f;
+  for (std::uint64_t i = 0; i < 500; ++i) f.put(numbered(i), std::string(100, 'v'));
+  const TableRoot other{TableId{8}, *f.tree.create(f.token, TableId{8})};
+  REQUIRE(f.tree.put(f.token, other, numbered(400), "of the other table", Timestamp{1}));
+  const PageId right = *f.tree.touch(f.root, numbered(400)), wrong = *f.tree.touch(f.root, numbered(3));
+  REQUIRE(right != wrong);
+  for (const PageId hint : {PageId{}, right, wrong, f.root.root, other.root, PageId{999'999}}) {
+    const auto found = f.tree.shape(f.root, numbered(400), hint);
+    REQUIRE(found);
+    CHECK(found->kind == RowKind::in_place);
+    CHECK(found->stored_bytes == 100);
+    CHECK(found->leaf == right);
+    CHECK(f.tree.shape(f.root, "none such", hint)->kind == RowKind::absent);
+  }
+  for (std::uint64_t i = 300; i < 500; ++i) f.erase(numbered(i));
+  f.put(numbered(400), "again");
+  const auto after = f.tree.shape(f.root, numbered(400), right);
+  REQUIRE(after);
+  CHECK(after->stored_bytes == 5);
+  CHECK(after->leaf == *f.tree.touch(f.root, numbered(400)));
+}

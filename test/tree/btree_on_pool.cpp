@@ -51,7 +51,7 @@ struct World {
   }
 
   MemoryBackend backend;
-  std::unique_ptr<Pool> pool;
+  aegis::storage::Owned<Pool> pool;
   Allocator allocator;
   Tree tree;
   TableRoot root;

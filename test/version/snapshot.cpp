@@ -57,6 +57,21 @@ TEST_CASE("the oldest snapshot and the ones in an interval are those taken and n
   registry->release(*a);
 }
 
+TEST_CASE("one snapshot is found in whichever slot it is, the last of all included") {
+  auto registry = SnapshotRegistry::open(130);
+  REQUIRE(registry);
+  std::set<SnapshotRegistry::Slot*> slots;
+  while (SnapshotRegistry::Slot* slot = registry->claim()) slots.insert(slot);
+  for (SnapshotRegistry::Slot* slot : slots) {
+    REQUIRE(registry->take(*slot, at(10)) == Timestamp{10});
+    REQUIRE(registry->oldest(Timestamp{50}) == Timestamp{10});
+    REQUIRE(registry->any_in(Timestamp{10}, Timestamp{11}));
+    registry->clear(*slot);
+    REQUIRE(registry->oldest(Timestamp{50}) == Timestamp{50});
+  }
+  for (SnapshotRegistry::Slot* slot : slots) registry->release(*slot);
+}
+
 TEST_CASE("taking a snapshot reads the watermark again until it stands still") {
   auto registry = SnapshotRegistry::open(1);
   REQUIRE(registry);

@@ -21,7 +21,7 @@ namespace {
 constexpr TableId table{7};
 
 struct Store {
-  std::unique_ptr<VersionStore> versions;
+  Owned<VersionStore> versions;
   SnapshotRegistry registry;
 
   explicit Store(std::uint64_t cap = ~0ULL) : versions(std::move(VersionStore::open(cap).value())), registry(std::move(SnapshotRegistry::open(256).value())) {}

@@ -14,7 +14,7 @@ using FaultyWal = Wal<FaultyLog<TestLog>, Xxh3Checksum, SyncDurability>;
 
 namespace {
 
-std::unique_ptr<FaultyWal> begin_faulty(TestMedium& medium, LogFaults& faults, WalOptions options = {}) {
+Owned<FaultyWal> begin_faulty(TestMedium& medium, LogFaults& faults, WalOptions options = {}) {
   options.identity = identity;
   auto wal = FaultyWal::open(FaultyLog<TestLog>{TestLog{medium}, faults}, options);
   REQUIRE(wal.has_value());

@@ -21,14 +21,14 @@ using SyncWal = Wal<TestLog, Xxh3Checksum, SyncDurability>;
 using AsyncWal = Wal<TestLog, Xxh3Checksum, AsyncDurability>;
 
 template <class W = SyncWal>
-Result<std::unique_ptr<W>> open_wal(TestMedium& medium, WalOptions options = {}) {
+Result<Owned<W>> open_wal(TestMedium& medium, WalOptions options = {}) {
   options.identity = identity;
   return W::open(TestLog{medium}, options);
 }
 
 /// Opened and ready for appends.
 template <class W = SyncWal>
-std::unique_ptr<W> begin_life(TestMedium& medium, WalOptions options = {}) {
+Owned<W> begin_life(TestMedium& medium, WalOptions options = {}) {
   auto wal = open_wal<W>(medium, options);
   REQUIRE_MESSAGE(wal.has_value(), wal.error().message());
   REQUIRE((*wal)->begin_generation((*wal)->scan().next_timestamp()).has_value());

@@ -14,11 +14,10 @@
 #include <aegis/storage/buffer/write_back.hpp>
 #include <aegis/storage/checksum/xxh3.hpp>
 #include <aegis/storage/codec/none.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/eviction/lru.hpp>
 #include <aegis/storage/latch/optimistic.hpp>
 
-#include <algorithm>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -43,14 +42,14 @@ class BufferPool {
   static constexpr std::size_t page_size_bytes = PageSize;
 
   /// The backend must outlive the pool. out_of_memory.
-  static Result<std::unique_ptr<BufferPool>> open(Backend& backend, PoolOptions options = {}, PageBlock block = PageBlock{}) {
+  static Result<Owned<BufferPool>> open(Backend& backend, PoolOptions options = {}, PageBlock block = PageBlock{}) {
     if (backend.max_block_bytes() < PageSize + Cipher::overhead) return Error{Errc::invalid_argument, "page of bytes for this backend", PageSize};
     const std::size_t wanted = options.frames != 0 ? options.frames : options.bytes / PageSize;
-    const std::size_t frames = std::clamp(wanted, PoolOptions::min_frames, PoolOptions::max_frames);
-    std::unique_ptr<BufferPool> pool{new (std::nothrow) BufferPool(Io{backend, std::move(block)})};
+    const std::size_t frames = std::min(std::max(wanted, PoolOptions::min_frames), PoolOptions::max_frames);
+    Owned<BufferPool> pool{new (std::nothrow) BufferPool(Io{backend, std::move(block)})};
     if (!pool) return Errc::out_of_memory;
     AEGIS_TRY(pool->frames_.open(frames));
-    AEGIS_TRY(pool->writes_.open(std::clamp<std::size_t>(frames / 8, 2, 8), std::max<std::size_t>(options.copy_buffers, 1)));
+    AEGIS_TRY(pool->writes_.open(std::min<std::size_t>(std::max<std::size_t>(frames / 8, 2), 8), std::max<std::size_t>(options.copy_buffers, 1)));
     return pool;
   }
   BufferPool(const BufferPool&) = delete;
@@ -76,7 +75,10 @@ class BufferPool {
         const auto& frame = frames_.frame(*index);
         const auto begun = frame.latch.begin_read();
         if (!begun || !frame.holds(id)) continue;
-        auto value = fn(std::as_const(frames_.page(*index)));
+        auto value = [&] {
+          const typename Latch::RacyReads racy;
+          return fn(std::as_const(frames_.page(*index)));
+        }();
         if (!frame.latch.validate(*begun)) continue;
         version = {*index, *begun};
         loader_.count_hit(*index);
@@ -130,7 +132,7 @@ class BufferPool {
     for (;;) {
       if (const auto found = frames_.pin(id, PinKind::section)) {
         ExclusiveHandle handle = latch_dirty(FramePin<Frames>{frames_, *found, PinKind::section});
-        std::fill_n(handle.page().bytes().data(), PageSize, std::byte{});
+        std::memset(handle.page().bytes().data(), 0, PageSize);
         return handle;
       }
       Lock lock = frames_.lock();
@@ -139,7 +141,7 @@ class BufferPool {
       frames_.publish(*index, id, PinKind::section, false);
       lock.unlock();
       writes_.mark_dirty(frames_.frame(*index));
-      std::fill_n(frames_.page(*index).bytes().data(), PageSize, std::byte{});
+      std::memset(frames_.page(*index).bytes().data(), 0, PageSize);
       return ExclusiveHandle{FramePin<Frames>{frames_, *index, PinKind::section}};
     }
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <aegis/storage/core/assert.hpp>
+#include <aegis/storage/core/maybe.hpp>
 
 #include <mutex>
 #include <optional>
@@ -45,7 +46,7 @@ class CommitSection {
     mutex_.lock();
     return Token{*this};
   }
-  std::optional<Token> try_enter() {
+  Maybe<Token> try_enter() {
     if (!mutex_.try_lock()) return std::nullopt;
     return Token{*this};
   }

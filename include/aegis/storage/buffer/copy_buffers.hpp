@@ -6,11 +6,11 @@
 #include <aegis/storage/buffer/arena.hpp>
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/page/page.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <utility>
 
@@ -67,8 +67,8 @@ class CopyBuffers {
 
  private:
   Arena memory_;
-  std::unique_ptr<Staging[]> stagings_;
-  std::unique_ptr<Copy[]> copies_;
+  Owned<Staging[]> stagings_;
+  Owned<Copy[]> copies_;
   std::size_t staging_count_ = 0, copy_count_ = 0;
 };
 

@@ -8,10 +8,10 @@
 #include <aegis/storage/buffer/frame.hpp>
 #include <aegis/storage/buffer/translation.hpp>
 #include <aegis/storage/core/assert.hpp>
+#include <aegis/storage/core/condition.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/page/page.hpp>
 
-#include <condition_variable>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -165,13 +165,13 @@ class FrameStore {
   }
 
   Arena pages_;                            // count_ pages; never unmapped while the store lives
-  std::unique_ptr<FrameType[]> frames_;    // header of page i
-  std::unique_ptr<FrameIndex[]> free_;     // the first free_count_ are frames without a page
+  Owned<FrameType[]> frames_;    // header of page i
+  Owned<FrameIndex[]> free_;     // the first free_count_ are frames without a page
   std::size_t count_ = 0, free_count_ = 0;
   TranslationTable table_;                 // names a frame only while that frame's `page` names the page
   Eviction eviction_;                      // admitted: exactly the frames with a page
   std::mutex mutex_;
-  std::condition_variable changed_;
+  Condition changed_;
   std::atomic<std::uint32_t> waiters_{0};  // raised before the last look at what is waited for
 };
 

@@ -7,14 +7,13 @@
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/endian.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <optional>
 #include <utility>
@@ -104,7 +103,7 @@ class FreeMaps {
   /// too_large, out_of_memory.
   Result<void> grow(std::uint64_t size) {
     if (size > max_maps) return Error{Errc::too_large, "page map", size};
-    if (!groups_) groups_.reset(new (std::nothrow) std::unique_ptr<Group>[max_maps / group_size]);
+    if (!groups_) groups_.reset(new (std::nothrow) Owned<Group>[max_maps / group_size]);
     if (!groups_) return Errc::out_of_memory;
     for (std::uint64_t at = this->size(); at < size; ++at) {
       auto& group = groups_[at / group_size];
@@ -120,10 +119,10 @@ class FreeMaps {
  private:
   static constexpr std::size_t group_size = 256;
   struct Group {
-    std::unique_ptr<Map> maps[group_size];
+    Owned<Map> maps[group_size];
   };
 
-  std::unique_ptr<std::unique_ptr<Group>[]> groups_;
+  Owned<Owned<Group>[]> groups_;
   std::atomic<std::uint64_t> size_{0};
 };
 
@@ -148,8 +147,8 @@ class Withheld {
   }
   Result<void> reserve(std::uint64_t more) {
     if (size() + more <= room_) return {};
-    const std::uint64_t room = std::max<std::uint64_t>({64, 2 * room_, size() + more});
-    std::unique_ptr<Entry[]> ring{new (std::nothrow) Entry[room]};
+    const std::uint64_t room = std::max(std::max<std::uint64_t>(64, 2 * room_), size() + more);
+    Owned<Entry[]> ring{new (std::nothrow) Entry[room]};
     if (!ring) return Errc::out_of_memory;
     for (std::uint64_t i = 0; i < size(); ++i) ring[i] = ring_[(begin_ + i) % room_];
     ring_ = std::move(ring);
@@ -165,7 +164,7 @@ class Withheld {
   }
 
  private:
-  std::unique_ptr<Entry[]> ring_;
+  Owned<Entry[]> ring_;
   std::uint64_t room_ = 0, begin_ = 0;
   std::atomic<std::uint64_t> size_{0};
 };

@@ -6,7 +6,6 @@
 #include <aegis/storage/block/block.hpp>
 #include <aegis/storage/page/page.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <utility>
 

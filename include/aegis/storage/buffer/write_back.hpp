@@ -8,6 +8,7 @@
 #include <aegis/storage/buffer/dirty_epochs.hpp>
 #include <aegis/storage/buffer/frame.hpp>
 #include <aegis/storage/core/assert.hpp>
+#include <aegis/storage/core/maybe.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -259,7 +260,7 @@ class WriteBack {
   DirtyEpochs<FrameType> epochs_;
 
   // Under the mutex.
-  std::optional<Error> failure_;            // why the running checkpoint cannot succeed
+  Maybe<Error> failure_;            // why the running checkpoint cannot succeed
   std::size_t cursor_ = 0;                  // no frame before it holds an old page
   std::uint64_t in_flight_ = 0;             // writes under way
   WriteBackStats stats_;

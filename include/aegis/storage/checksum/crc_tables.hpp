@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the reflected 32-bit CRCs share: tables made by the compiler, the portable loop over them, and the arithmetic
-// that moves a CRC over zeros (as in Mark Adler's crc32_combine), from which parallel streams are joined.
+// that moves a CRC over zeros, from which parallel streams are joined.
 #pragma once
 
 #include <aegis/storage/core/bytes.hpp>
@@ -62,21 +62,23 @@ struct CrcShift {
   }
 };
 
-/// `zeros` is a power of two. A register is a vector over GF(2), "one zero bit" a matrix; squaring it doubles the bits.
-constexpr CrcShift make_crc_shift(std::uint32_t polynomial, std::size_t zeros) {
-  std::uint32_t matrix[32]{};
-  matrix[0] = polynomial;
-  for (std::size_t bit = 1; bit < 32; ++bit) matrix[bit] = std::uint32_t{1} << (bit - 1);
-  for (std::size_t bits = 1; bits < zeros * 8; bits *= 2) {
-    std::uint32_t square[32]{};
-    for (std::size_t column = 0; column < 32; ++column)
-      for (std::size_t bit = 0; bit < 32; ++bit)
-        if ((matrix[column] >> bit & 1) != 0) square[column] ^= matrix[bit];
-    for (std::size_t column = 0; column < 32; ++column) matrix[column] = square[column];
+/// The product of two registers, read as polynomials over GF(2) with the highest power in the lowest bit.
+constexpr std::uint32_t crc_product(std::uint32_t polynomial, std::uint32_t a, std::uint32_t b) {
+  std::uint32_t product = 0;
+  for (std::uint32_t power = std::uint32_t{1} << 31; power != 0; power >>= 1) {
+    if ((a & power) != 0) product ^= b;
+    b = (b & 1) != 0 ? (b >> 1) ^ polynomial : b >> 1;
   }
+  return product;
+}
+
+/// `zeros` is a power of two. Zero bytes multiply a register by a power of x, which squaring finds (Adler, crc32_combine).
+constexpr CrcShift make_crc_shift(std::uint32_t polynomial, std::size_t zeros) {
+  std::uint32_t power = std::uint32_t{1} << 30;  // x
+  for (std::size_t bits = 1; bits < zeros * 8; bits *= 2) power = crc_product(polynomial, power, power);
   CrcShift shift;
   for (std::size_t byte = 0; byte < 4; ++byte) {
-    for (std::size_t bit = 0; bit < 8; ++bit) shift.rows[byte][std::size_t{1} << bit] = matrix[8 * byte + bit];
+    for (std::size_t bit = 0; bit < 8; ++bit) shift.rows[byte][std::size_t{1} << bit] = crc_product(polynomial, power, std::uint32_t{1} << (8 * byte + bit));
     complete_crc_row(shift.rows[byte]);
   }
   return shift;

@@ -6,6 +6,7 @@
 #include <aegis/storage/core/axis.hpp>
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/checksum_kind.hpp>
+#include <aegis/storage/core/concepts.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -24,8 +25,8 @@ namespace aegis::storage {
 template <class Checksum>
 concept ChecksumPolicy =
     OnAxis<Checksum, Axis::checksum>
-    && requires { { Checksum::name } -> std::convertible_to<std::string_view>; }
-    && requires { { Checksum::kind } -> std::convertible_to<ChecksumKind>; }
+    && requires { { Checksum::name } -> ConvertsTo<std::string_view>; }
+    && requires { { Checksum::kind } -> ConvertsTo<ChecksumKind>; }
     && requires(const Checksum checksum, Bytes bytes) { { checksum(bytes) } noexcept -> std::same_as<std::uint64_t>; }
     && std::is_empty_v<Checksum>
     && std::is_nothrow_default_constructible_v<Checksum>

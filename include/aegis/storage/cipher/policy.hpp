@@ -5,6 +5,7 @@
 
 #include <aegis/storage/core/axis.hpp>
 #include <aegis/storage/core/bytes.hpp>
+#include <aegis/storage/core/concepts.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -37,9 +38,9 @@ constexpr std::string_view name_of(CipherId id) {
 template <class Cipher>
 concept CipherPolicy =
     OnAxis<Cipher, Axis::cipher>
-    && requires { { Cipher::name } -> std::convertible_to<std::string_view>; }
-    && requires { { Cipher::id } -> std::convertible_to<CipherId>; }
-    && requires { { Cipher::overhead } -> std::convertible_to<std::size_t>; }
+    && requires { { Cipher::name } -> ConvertsTo<std::string_view>; }
+    && requires { { Cipher::id } -> ConvertsTo<CipherId>; }
+    && requires { { Cipher::overhead } -> ConvertsTo<std::size_t>; }
     && requires(const Cipher cipher) { { cipher.key_id() } noexcept -> std::same_as<std::uint32_t>; }
     && requires(const Cipher cipher, Bytes header, Bytes plain, MutableBytes out) { { cipher.seal(header, plain, out) } noexcept -> std::same_as<std::size_t>; }
     && requires(const Cipher cipher, Bytes header, Bytes sealed, MutableBytes plain) { { cipher.open(header, sealed, plain) } noexcept -> std::same_as<bool>; }

@@ -5,6 +5,7 @@
 
 #include <aegis/storage/core/axis.hpp>
 #include <aegis/storage/core/bytes.hpp>
+#include <aegis/storage/core/concepts.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -40,8 +41,8 @@ constexpr std::string_view name_of(CodecId id) {
 template <class Codec>
 concept CodecPolicy =
     OnAxis<Codec, Axis::codec>
-    && requires { { Codec::name } -> std::convertible_to<std::string_view>; }
-    && requires { { Codec::id } -> std::convertible_to<CodecId>; }
+    && requires { { Codec::name } -> ConvertsTo<std::string_view>; }
+    && requires { { Codec::id } -> ConvertsTo<CodecId>; }
     && requires(const Codec codec, std::size_t raw) { { codec.bound(raw) } noexcept -> std::same_as<std::size_t>; }
     && requires(const Codec codec, Bytes raw, MutableBytes to) { { codec.compress(raw, to) } noexcept -> std::same_as<std::size_t>; }
     && requires(const Codec codec, Bytes stored, MutableBytes raw) { { codec.decompress(stored, raw) } noexcept -> std::same_as<bool>; }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Durations and the steady clock. <chrono> itself brings calendars, time zones and streams into every file that includes
-// it; <condition_variable> speaks in the same types without them.
+// it; <mutex> speaks in the same types without them.
 #pragma once
 
-#include <condition_variable>
+#include <mutex>
 
 namespace aegis::storage {
 

@@ -64,7 +64,7 @@ class Error {
     error.os_error_ = os_error;
     return error;
   }
-  /// Two values that had to be equal.
+  /// Two values that had to be equal. With incompatible_format `expected` is this program's and `found` the store's.
   static constexpr Error mismatch(Errc code, const char* subject, std::uint64_t expected, std::uint64_t found, std::uint64_t id = no_id) {
     Error error{code, subject, id};
     error.values_ = Values::numbers;
@@ -77,9 +77,16 @@ class Error {
     return named_mismatch(code, subject, short_name(expected), short_name(found));
   }
   /// The same with names that are packed by short_name() already.
-  static constexpr Error named_mismatch(Errc code, const char* subject, std::uint64_t expected, std::uint64_t found) {
-    Error error = mismatch(code, subject, expected, found);
+  static constexpr Error named_mismatch(Errc code, const char* subject, std::uint64_t expected, std::uint64_t found, std::uint64_t id = no_id) {
+    Error error = mismatch(code, subject, expected, found, id);
     error.values_ = Values::names;
+    return error;
+  }
+
+  /// A file of one store among those of another: ids of the store that is opened, and of the one it belongs to.
+  static constexpr Error foreign(const char* subject, std::uint64_t expected, std::uint64_t found, std::uint64_t id = no_id) {
+    Error error = mismatch(Errc::incompatible_format, subject, expected, found, id);
+    error.values_ = Values::owners;
     return error;
   }
 
@@ -94,9 +101,10 @@ class Error {
   std::string message() const;
 
  private:
-  enum class Values : std::uint8_t { none, numbers, names };
+  enum class Values : std::uint8_t { none, numbers, names, owners };
 
   static std::string shown(Values kind, std::uint64_t value);
+  void say_who_has_what(std::string& said, std::string_view advice) const;
 
   std::uint64_t id_;                // of the block, page, table, file, LSN ... that `subject_` names
   std::uint64_t expected_ = 0;      // meaningful unless values_ is none
@@ -125,7 +133,7 @@ constexpr ErrcText text_of(Errc code) {
     case Errc::corrupt_block: return {"corrupt_block", "the stored bytes are not what was written", "restore a backup; other data stays readable"};
     case Errc::corrupt_page: return {"corrupt_page", "the page's structure is broken", "restore a backup; verify() lists every damaged page"};
     case Errc::corrupt_log: return {"corrupt_log", "the log is damaged before bytes that were durable", "restore a backup, or salvage what is readable"};
-    case Errc::incompatible_format: return {"incompatible_format", "the store was written with another layout", "open it with the policies it was made with"};
+    case Errc::incompatible_format: return {"incompatible_format", "the store was written with another layout", "open it with the policies and library version that made it"};
     case Errc::already_open: return {"already_open", "another engine has this store open", "close it first; a store has one process at a time"};
     case Errc::busy: return {"busy", "something still uses this", "finish open transactions and cursors, then try again"};
     case Errc::read_only: return {"read_only", "this cannot be written", "open it with write permission"};
@@ -146,10 +154,17 @@ constexpr ErrcText text_of(Errc code) {
 constexpr std::string_view name_of(Errc code) { return text_of(code).name; }
 
 inline std::string Error::shown(Values kind, std::uint64_t value) {
-  if (kind == Values::numbers) return std::to_string(value);
+  if (kind != Values::names) return std::to_string(value);
   std::string text;
   for (; value != 0; value >>= 8) text.push_back(static_cast<char>(value & 0xff));
   return text;
+}
+
+inline void Error::say_who_has_what(std::string& said, std::string_view advice) const {
+  const bool foreign = values_ == Values::owners;
+  said.append(foreign ? ": the file has " : ": the store has ").append(shown(values_, found_));
+  said.append(foreign ? ", this store " : ", this program ").append(shown(values_, expected_));
+  said.append("; ").append(foreign ? "keep the data file and the log of one store together" : advice);
 }
 
 inline std::string Error::message() const {
@@ -157,6 +172,10 @@ inline std::string Error::message() const {
   std::string said{text.name};
   if (*subject_ != '\0') said.append(": ").append(subject_);
   if (id_ != no_id) said.append(*subject_ == '\0' ? ": " : " ").append(std::to_string(id_));
+  if (code_ == Errc::incompatible_format && values_ != Values::none) {
+    say_who_has_what(said, text.advice);
+    return said;
+  }
   said.append(": ").append(text.meaning);
   if (values_ != Values::none) said.append(" (expected ").append(shown(values_, expected_)).append(", found ").append(shown(values_, found_)).append(")");
   if (os_error_ != 0) said.append(" (").append(std::strerror(os_error_)).append(")");

@@ -4,12 +4,12 @@
 // once goes before what is used again.
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/eviction/policy.hpp>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 
 namespace aegis::storage {
@@ -52,8 +52,8 @@ class ClockEviction {
   }
 
  private:
-  std::unique_ptr<std::atomic<bool>[]> accessed_;  // by frame; any thread
-  std::unique_ptr<bool[]> admitted_;               // by frame; the lock's holder only
+  Owned<std::atomic<bool>[]> accessed_;  // by frame; any thread
+  Owned<bool[]> admitted_;               // by frame; the lock's holder only
   std::size_t frames_ = 0;
   std::size_t hand_ = 0;                           // the next frame to look at
 };

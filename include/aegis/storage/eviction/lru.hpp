@@ -4,6 +4,7 @@
 // the list is touched by the lock's holder alone (batching after BP-Wrapper, Ding et al., ICDE 2009).
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/eviction/policy.hpp>
 
 #include <boost/intrusive/list.hpp>
@@ -11,7 +12,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 
 namespace aegis::storage {
@@ -72,7 +72,7 @@ class LruEviction {
 
   static constexpr FrameIndex none = ~FrameIndex{0};
 
-  std::unique_ptr<Node[]> nodes_;          // by frame; linked iff admitted
+  Owned<Node[]> nodes_;          // by frame; linked iff admitted
   std::size_t frames_ = 0;
   boost::intrusive::list<Node> order_;     // least recently used first
   std::uint32_t drained_ = 0;              // accesses before this one are in order_

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <aegis/storage/core/axis.hpp>
+#include <aegis/storage/core/concepts.hpp>
 #include <aegis/storage/core/result.hpp>
 
 #include <concepts>
@@ -25,9 +26,9 @@ using FrameIndex = std::uint32_t;
 ///  7. A frame that was removed may be admitted again and is then as new.
 template <class E>
 concept EvictionPolicy =
-    OnAxis<E, Axis::eviction> && std::default_initializable<E> &&
+    OnAxis<E, Axis::eviction> && DefaultConstructible<E> &&
     requires(E eviction, std::size_t frames, FrameIndex frame, bool (*evictable)(FrameIndex)) {
-      { E::name } -> std::convertible_to<std::string_view>;
+      { E::name } -> ConvertsTo<std::string_view>;
       { eviction.resize(frames) } -> std::same_as<Result<void>>;
       { eviction.admit(frame) } -> std::same_as<void>;
       { eviction.remove(frame) } -> std::same_as<void>;

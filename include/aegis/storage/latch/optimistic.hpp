@@ -13,10 +13,37 @@
 #include <optional>
 #include <string_view>
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+// Of the sanitizer's run-time library.
+extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
+#endif
+#endif
+
 namespace aegis::storage {
 
 class OptimisticLatch {
  public:
+  /// While one lives, its thread's reads may meet writes of others: they are believed only if validate() says yes
+  /// afterwards. Costs nothing; ThreadSanitizer (Clang's) is told of it and goes on watching everything else.
+  class RacyReads {
+   public:
+    RacyReads(const RacyReads&) = delete;
+    RacyReads& operator=(const RacyReads&) = delete;
+    RacyReads() { watch(false); }
+    ~RacyReads() { watch(true); }
+
+   private:
+    static void watch([[maybe_unused]] bool on) {
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+      on ? AnnotateIgnoreReadsEnd(__FILE__, __LINE__) : AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+#endif
+#endif
+    }
+  };
+
   static constexpr Axis axis = Axis::latch;
   static constexpr std::string_view name = "optimistic";
   static constexpr bool optimistic = true;

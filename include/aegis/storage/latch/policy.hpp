@@ -3,6 +3,7 @@
 #pragma once
 
 #include <aegis/storage/core/axis.hpp>
+#include <aegis/storage/core/concepts.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -23,10 +24,10 @@ namespace aegis::storage {
 ///     held it exclusively since begin_read gave v. Both write nothing that others read.
 template <class L>
 concept LatchPolicy =
-    OnAxis<L, Axis::latch> && std::default_initializable<L> && !std::movable<L> &&
+    OnAxis<L, Axis::latch> && DefaultConstructible<L> && !Movable<L> &&
     requires(L latch, const L constant) {
-      { L::name } -> std::convertible_to<std::string_view>;
-      { L::optimistic } -> std::convertible_to<bool>;
+      { L::name } -> ConvertsTo<std::string_view>;
+      { L::optimistic } -> ConvertsTo<bool>;
       { latch.lock() } -> std::same_as<void>;
       { latch.try_lock() } -> std::same_as<bool>;
       { latch.unlock() } -> std::same_as<void>;

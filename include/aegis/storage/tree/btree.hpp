@@ -21,7 +21,6 @@
 #include <aegis/storage/tree/value_buffer.hpp>
 #include <aegis/storage/tree/verify.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -35,6 +34,7 @@ namespace aegis::storage {
 struct RowRead {
   RowKind kind = RowKind::absent;
   Timestamp page_newest = never_committed;
+  PageId leaf{};  ///< Where it is, or would be.
 
   bool present() const { return kind == RowKind::in_place || kind == RowKind::overflow; }
 };
@@ -43,6 +43,7 @@ struct RowRead {
 struct RowShape {
   RowKind kind = RowKind::absent;
   std::size_t stored_bytes = 0;  ///< Of a StoredValue: the value in place, or an overflow reference.
+  PageId leaf{};                 ///< Where it is, or would be.
 
   bool present() const { return kind == RowKind::in_place || kind == RowKind::overflow; }
 };
@@ -88,7 +89,8 @@ class BTree {
   /// Copies the value into `out` (empty unless present). Allocates only if `out` is too small. A key beyond the limit is absent.
   Result<RowRead> get(TableRoot root, std::string_view key, ValueBuffer& out);
   /// What get() would find, without the value. Of a long value only its reference is looked at.
-  Result<RowShape> shape(TableRoot root, std::string_view key);
+  /// `hint`: the leaf that an earlier read of this or a neighbouring key told, or 0.
+  Result<RowShape> shape(TableRoot root, std::string_view key, PageId hint = {});
   /// The leaf of a position, whole, its rows beyond the position marked off. `position` may point into `out`. On failure
   /// `out` is empty.
   Result<void> copy_leaf(TableRoot root, const LeafPosition& position, Leaf& out);
@@ -112,8 +114,8 @@ class BTree {
   Result<PageId> create(Token& token, TableId table);
   /// The same in a page that the caller allocated.
   Result<void> create_at(Token& token, TableRoot root);
-  /// Tells the next change where its leaf probably is: a page that touch() answered under a snapshot that is still
-  /// held. It is checked, so a wrong one costs time only.
+  /// Tells the next pin or change where its leaf probably is: a page that touch() or shape() answered under a snapshot that
+  /// is still held. It is checked, so a wrong one costs time only.
   void expect_leaf(Token&, TableRoot root, PageId leaf) {
     last_table_ = root.table;
     last_leaf_ = leaf;
@@ -163,6 +165,7 @@ class BTree {
 
   // A row in its leaf, as read from one state of the page.
   struct Hit {
+    PageId leaf{};
     RowKind kind = RowKind::absent;
     Timestamp newest = never_committed;
     std::size_t bytes = 0;
@@ -172,7 +175,7 @@ class BTree {
   // A key too long to exist, cut so that it still descends to where it would be.
   static std::string_view cut(std::string_view key) { return key.substr(0, key_limit + 1); }
 
-  Result<Hit> read_row(TableRoot root, std::string_view key, MutableBytes out);
+  Result<Hit> read_row(TableRoot root, std::string_view key, MutableBytes out, PageId hint = {});
   template <class Visit>
   Result<void> copy_visited(const LeafPosition& position, Leaf& out, Visit&& visit);
   auto leaf_for_change(Token& token, TableRoot root, std::string_view key) -> decltype(std::declval<Pool&>().exclusive(token, PageId{}));

@@ -20,10 +20,11 @@ Result<void> BTree<Pool, Allocator>::check_value(std::string_view value) {
 
 // Copies a value in place into `out` if it fits; its length is told either way.
 template <class Pool, class Allocator>
-auto BTree<Pool, Allocator>::read_row(TableRoot root, std::string_view key, MutableBytes out) -> Result<Hit> {
-  return descent_.visit(root, LeafPosition::at(key), [&](const PageType& page, PageId) {
+auto BTree<Pool, Allocator>::read_row(TableRoot root, std::string_view key, MutableBytes out, PageId hint) -> Result<Hit> {
+  return descent_.visit(root, LeafPosition::at(key), hint, [&](const PageType& page, PageId id) {
     const View leaf{page};
     Hit hit;
+    hit.leaf = id;
     hit.newest = page.newest();
     const auto found = leaf.search(key);
     const auto cell = found.exact ? leaf.cell(found.row) : std::nullopt;
@@ -50,21 +51,21 @@ Result<RowRead> BTree<Pool, Allocator>::get(TableRoot root, std::string_view key
       }
       out.set_size(hit.bytes);
     }
-    if (hit.kind != RowKind::overflow) return RowRead{hit.kind, hit.newest};
+    if (hit.kind != RowKind::overflow) return RowRead{hit.kind, hit.newest, hit.leaf};
 
     // The row is looked at again: while it names the chain, the chain's pages are its own.
     const Result<void> chain = chains_.read(root.table, hit.overflow, out);
-    AEGIS_TRY(const Hit again, read_row(root, cut(key), {}));
+    AEGIS_TRY(const Hit again, read_row(root, cut(key), {}, hit.leaf));
     if (again.kind != RowKind::overflow || again.overflow != hit.overflow) continue;
     AEGIS_TRY(chain);
-    return RowRead{hit.kind, hit.newest};
+    return RowRead{hit.kind, hit.newest, hit.leaf};
   }
 }
 
 template <class Pool, class Allocator>
-Result<RowShape> BTree<Pool, Allocator>::shape(TableRoot root, std::string_view key) {
-  AEGIS_TRY(const Hit hit, read_row(root, cut(key), {}));
-  return RowShape{hit.kind, hit.bytes};
+Result<RowShape> BTree<Pool, Allocator>::shape(TableRoot root, std::string_view key, PageId hint) {
+  AEGIS_TRY(const Hit hit, read_row(root, cut(key), {}, hint));
+  return RowShape{hit.kind, hit.bytes, hit.leaf};
 }
 
 // visit(position, fn) is one of the descents.

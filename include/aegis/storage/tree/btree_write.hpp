@@ -26,16 +26,8 @@ Result<void> BTree<Pool, Allocator>::create_at(Token& token, TableRoot root) {
 
 template <class Pool, class Allocator>
 Result<PageId> BTree<Pool, Allocator>::leaf_of(TableRoot root, std::string_view key) {
-  const LeafPosition position = LeafPosition::at(key);
-  if (last_leaf_ != PageId{} && last_table_ == root.table) {
-    const auto same = pool_.read(last_leaf_, [&](const PageType& page) {
-      const View leaf{page};
-      const auto fences = leaf.fences();
-      return page.owner() == root.table && leaf.is_leaf() && fences && position.within(*fences);
-    });
-    if (same && *same) return last_leaf_;
-  }
-  AEGIS_TRY(last_leaf_, descent_.visit_in_section(root, position, [](const PageType&, PageId id) { return id; }));
+  const PageId hint = last_table_ == root.table ? last_leaf_ : PageId{};
+  AEGIS_TRY(last_leaf_, descent_.visit_in_section(root, LeafPosition::at(key), hint, [](const PageType&, PageId id) { return id; }));
   last_table_ = root.table;
   return last_leaf_;
 }

@@ -6,6 +6,7 @@
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/endian.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/tree/limits.hpp>
 
 #include <atomic>
@@ -69,7 +70,7 @@ struct LeafCell {
     if (length > tuple.size() - leaf_cell_header_bytes) return std::nullopt;
     return text_of(tuple.subspan(leaf_cell_header_bytes, length));
   }
-  static std::optional<LeafCell> decode(Bytes tuple) {
+  static Maybe<LeafCell> decode(Bytes tuple) {
     const auto suffix = suffix_of(tuple);
     if (!suffix) return std::nullopt;
     const auto flags = std::to_integer<std::uint8_t>(tuple[0]);

@@ -61,6 +61,13 @@ class Descent {
     }
     return Error{Errc::corrupt_page, "inner nodes of table", number(root.table)};
   }
+  /// As visit(), but looks first at `hint`, a page that was the position's leaf once or is its neighbour; 0: no hint. What is
+  /// read there tells whether it is the leaf now, so a wrong hint costs one page and no more.
+  template <class Fn>
+  auto visit(TableRoot root, const LeafPosition& position, PageId hint, Fn&& fn) -> Result<LeafValue<Fn>> {
+    auto at_hint = look(root, position, hint, fn);
+    return at_hint.to == at_hint.leaf ? Result<LeafValue<Fn>>{std::move(at_hint.value)} : visit(root, position, fn);
+  }
   /// The same for whoever is in the commit section, where no structure change is under way: one that does not arrive
   /// has met a broken tree. Fills `path` if there is one.
   template <class Fn>
@@ -68,6 +75,12 @@ class Descent {
     AEGIS_TRY(auto arrived, descend(root, position, fn, path));
     if (arrived.to == arrived.leaf) return std::move(arrived.value);
     return Error{Errc::corrupt_page, "inner nodes of table", number(root.table)};
+  }
+  /// The same with a hint.
+  template <class Fn>
+  auto visit_in_section(TableRoot root, const LeafPosition& position, PageId hint, Fn&& fn) -> Result<LeafValue<Fn>> {
+    auto at_hint = look(root, position, hint, fn);
+    return at_hint.to == at_hint.leaf ? Result<LeafValue<Fn>>{std::move(at_hint.value)} : visit_in_section(root, position, fn);
   }
 
  private:
@@ -78,6 +91,14 @@ class Descent {
     PageId child{};
     Value value{};
   };
+
+  // At the page that is perhaps the leaf. That it cannot be read is no reason to fail.
+  template <class Fn>
+  auto look(TableRoot root, const LeafPosition& position, PageId hint, Fn& fn) -> Step<LeafValue<Fn>> {
+    if (hint == PageId{}) return {};
+    auto step = pool_.read(hint, [&](const PageType& page) { return this->step(page, hint, root.table, 0, position, fn); });
+    return step ? *std::move(step) : Step<LeafValue<Fn>>{};
+  }
 
   // Once from the root: to a leaf, or elsewhere.
   template <class Fn>

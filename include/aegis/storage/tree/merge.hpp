@@ -12,7 +12,6 @@
 #include <aegis/storage/tree/node.hpp>
 #include <aegis/storage/tree/node_edit.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

@@ -7,6 +7,7 @@
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/endian.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/page/page.hpp>
 #include <aegis/storage/tree/cell.hpp>
 #include <aegis/storage/tree/limits.hpp>
@@ -90,7 +91,7 @@ class NodeView {
   }
   std::optional<Bytes> tuple(std::size_t row) const { return page_.at(row + 1); }
 
-  std::optional<Fences> fences() const {
+  Maybe<Fences> fences() const {
     const auto tuple = page_.at(0);
     if (!tuple || tuple->size() < fence_header_bytes) return std::nullopt;
     const std::size_t low = load_length(tuple->data()), high = load_length(tuple->data() + 2);
@@ -107,14 +108,14 @@ class NodeView {
     if (bytes->size() < child_bytes) return std::nullopt;
     return text_of(bytes->subspan(child_bytes));
   }
-  std::optional<LeafCell> cell(std::size_t row) const {
+  Maybe<LeafCell> cell(std::size_t row) const {
     const auto bytes = tuple(row);
     return bytes ? LeafCell::decode(*bytes) : std::nullopt;
   }
 
   /// Children are numbered from 0; child i + 1 covers the keys from row i's on.
   std::size_t children() const { return rows() + 1; }
-  std::optional<PageId> child(std::size_t index) const {
+  Maybe<PageId> child(std::size_t index) const {
     if (index == 0) return PageId{page_.link()};
     const auto bytes = tuple(index - 1);
     if (!bytes || bytes->size() < child_bytes) return std::nullopt;

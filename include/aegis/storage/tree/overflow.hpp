@@ -6,16 +6,15 @@
 
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/page/page.hpp>
 #include <aegis/storage/tree/cell.hpp>
 #include <aegis/storage/tree/limits.hpp>
 #include <aegis/storage/tree/value_buffer.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <string_view>
 
@@ -43,7 +42,7 @@ class OverflowChains {
   /// A new chain, or nothing at all: no_space, pool_exhausted, out_of_memory, io.
   Result<OverflowRef> write(Token& token, TableId table, std::string_view value) {
     const std::size_t count = static_cast<std::size_t>(pages_for(value.size()));
-    std::unique_ptr<PageId[]> ids{new (std::nothrow) PageId[count]};
+    Owned<PageId[]> ids{new (std::nothrow) PageId[count]};
     if (!ids) return Error{Errc::out_of_memory, "page list of a value of bytes", value.size()};
     std::size_t allocated = 0;
     const Result<void> done = write_pages(token, table, value, {ids.get(), count}, allocated);

@@ -5,10 +5,10 @@
 
 #include <aegis/storage/core/assert.hpp>
 #include <aegis/storage/core/bytes.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -39,7 +39,7 @@ class ValueBuffer {
     if (capacity <= capacity_) return {};
     std::size_t wanted = capacity_ < 64 ? 64 : 2 * capacity_;
     if (wanted < capacity) wanted = capacity;
-    std::unique_ptr<std::byte[]> grown{new (std::nothrow) std::byte[wanted]};
+    Owned<std::byte[]> grown{new (std::nothrow) std::byte[wanted]};
     if (!grown) return Error{Errc::out_of_memory, "value buffer of bytes", wanted};
     copy_bytes({grown.get(), wanted}, {bytes_.get(), size_});
     bytes_ = std::move(grown);
@@ -65,7 +65,7 @@ class ValueBuffer {
   void clear() { size_ = 0; }
 
  private:
-  std::unique_ptr<std::byte[]> bytes_;
+  Owned<std::byte[]> bytes_;
   std::size_t size_ = 0;  // <= capacity_
   std::size_t capacity_ = 0;
 };

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/tree/cell.hpp>
 #include <aegis/storage/tree/descent.hpp>
@@ -12,7 +13,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <string_view>
 
@@ -56,7 +56,7 @@ class TreeVerify {
   Result<void> node(TableId table, PageId id, std::size_t level, const Fences& expected, Report& report, TreeCounts& counts) {
     const auto damaged = [&](const char* what) { report.damaged(Error{Errc::corrupt_page, what, number(id)}); };
     if (!report.visited(id)) return damaged("page reached twice, page"), Result<void>{};
-    const std::unique_ptr<Level> here{new (std::nothrow) Level};
+    const Owned<Level> here{new (std::nothrow) Level};
     if (!here) return Error{Errc::out_of_memory, "page to verify", number(id)};
     const auto copied = pool_.read(id, [&](const PageType& page) {
       here->page = page;

@@ -5,13 +5,13 @@
 #pragma once
 
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <utility>
 
@@ -42,7 +42,7 @@ class SnapshotRegistry {
   static Result<SnapshotRegistry> open(std::size_t capacity) {
     if (capacity == 0) capacity = 1;
     const std::size_t groups = (capacity + Group::slots - 1) / Group::slots;
-    std::unique_ptr<Group[]> memory{new (std::nothrow) Group[groups]};
+    Owned<Group[]> memory{new (std::nothrow) Group[groups]};
     if (!memory) return Error{Errc::out_of_memory, "snapshot slots", capacity};
     // The last group's slots beyond the capacity are nobody's, for ever.
     if (const std::size_t used = capacity % Group::slots; used != 0) memory[groups - 1].claimed_.store(~std::uint64_t{0} << used);
@@ -148,7 +148,7 @@ class SnapshotRegistry {
     Slot slots_[slots];
   };
 
-  SnapshotRegistry(std::unique_ptr<Group[]> groups, std::size_t count, std::size_t capacity)
+  SnapshotRegistry(Owned<Group[]> groups, std::size_t count, std::size_t capacity)
       : groups_(std::move(groups)), group_count_(count), capacity_(capacity) {}
 
   template <class Fn>
@@ -160,7 +160,7 @@ class SnapshotRegistry {
       }
   }
 
-  std::unique_ptr<Group[]> groups_;  // never moves, so slots keep their address
+  Owned<Group[]> groups_;  // never moves, so slots keep their address
   std::size_t group_count_;
   std::size_t capacity_;             // slots of the last group beyond it are claimed from the start and stay idle
 };

@@ -5,10 +5,10 @@
 
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/owned.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 
 namespace aegis::storage {
@@ -83,7 +83,7 @@ class PreparedVersion {
   };
   explicit PreparedVersion(Version* version) : version_(version) {}
 
-  std::unique_ptr<Version, Free> version_;
+  Owned<Version, Free> version_;
 };
 
 }  // namespace aegis::storage

@@ -4,13 +4,13 @@
 // order of timestamps. One shard's mutex at a time, for the time of a copy; user code never runs under it.
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/version/snapshot.hpp>
 #include <aegis/storage/version/version.hpp>
 
 #include <array>
 #include <atomic>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <string_view>
@@ -33,8 +33,8 @@ struct NoGhostReport {
 
 class VersionStore {
  public:
-  static Result<std::unique_ptr<VersionStore>> open(std::uint64_t cap_bytes) {
-    std::unique_ptr<VersionStore> store{new (std::nothrow) VersionStore(cap_bytes)};
+  static Result<Owned<VersionStore>> open(std::uint64_t cap_bytes) {
+    Owned<VersionStore> store{new (std::nothrow) VersionStore(cap_bytes)};
     if (!store) return Error{Errc::out_of_memory, "version store"};
     for (Shard& shard : store->shards_)
       if (!shard.grow(first_buckets)) return Error{Errc::out_of_memory, "version table"};
@@ -198,7 +198,7 @@ class VersionStore {
       return nullptr;
     }
     bool grow(std::size_t count) {
-      std::unique_ptr<Version*[]> wider{new (std::nothrow) Version* [count] {}};
+      Owned<Version*[]> wider{new (std::nothrow) Version* [count] {}};
       if (!wider) return false;
       const std::size_t old_count = bucket_count.load(std::memory_order_relaxed);
       buckets.swap(wider);
@@ -215,7 +215,7 @@ class VersionStore {
     }
 
     mutable std::mutex mutex;                   // guards everything below; the atomics are also read without it
-    std::unique_ptr<Version*[]> buckets;        // the newest version of each key
+    Owned<Version*[]> buckets;        // the newest version of each key
     std::atomic<std::size_t> bucket_count{0};   // a power of two
     std::atomic<std::uint64_t> versions{0}, keys{0};
     Version* first = nullptr;                   // all versions of the shard, by rising until

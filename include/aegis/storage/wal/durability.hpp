@@ -4,8 +4,8 @@
 #pragma once
 
 #include <aegis/storage/core/axis.hpp>
+#include <aegis/storage/core/concepts.hpp>
 
-#include <concepts>
 #include <string_view>
 #include <type_traits>
 
@@ -17,8 +17,8 @@ template <class D>
 concept DurabilityPolicy =
     OnAxis<D, Axis::durability>
     && std::is_empty_v<D>
-    && requires { { D::name } -> std::convertible_to<std::string_view>; }
-    && requires { { D::wait } -> std::convertible_to<bool>; };
+    && requires { { D::name } -> ConvertsTo<std::string_view>; }
+    && requires { { D::wait } -> ConvertsTo<bool>; };
 
 struct SyncDurability {
   static constexpr Axis axis = Axis::durability;

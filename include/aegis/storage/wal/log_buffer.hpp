@@ -6,7 +6,6 @@
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/result.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <utility>

@@ -4,10 +4,10 @@
 // One thread at a time; nothing may append meanwhile.
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/wal/record.hpp>
 #include <aegis/storage/wal/scan.hpp>
 
-#include <memory>
 #include <new>
 
 namespace aegis::storage {
@@ -81,7 +81,7 @@ class WalReader {
   struct Stream {
     TransactionId id{};
     FrameBuilder changes;
-    std::unique_ptr<Stream> next;
+    Owned<Stream> next;
   };
 
   /// True when the piece commits its transaction.
@@ -96,7 +96,7 @@ class WalReader {
       if (ended || (record.type == LogRecordType::begin && !first)) return broken(frame);
       if (record.type == LogRecordType::begin) AEGIS_TRY(start(id));
       first = false;
-      const std::unique_ptr<Stream>* stream = find(id);
+      const Owned<Stream>* stream = find(id);
       if (stream == nullptr) return broken(frame);
       if (record.type == LogRecordType::commit) {
         LogRecord beyond;
@@ -118,7 +118,7 @@ class WalReader {
 
   Result<void> start(TransactionId id) {
     take(id);  // an earlier one of that id never saw its Commit
-    std::unique_ptr<Stream> stream{new (std::nothrow) Stream};
+    Owned<Stream> stream{new (std::nothrow) Stream};
     if (!stream) return Error{Errc::out_of_memory, "streamed transaction"};
     stream->id = id;
     stream->next = std::move(streams_);
@@ -132,15 +132,15 @@ class WalReader {
     open_bytes_ += size;
     return {};
   }
-  const std::unique_ptr<Stream>* find(TransactionId id) const {
-    for (const std::unique_ptr<Stream>* link = &streams_; *link; link = &(*link)->next)
+  const Owned<Stream>* find(TransactionId id) const {
+    for (const Owned<Stream>* link = &streams_; *link; link = &(*link)->next)
       if ((*link)->id == id) return link;
     return nullptr;
   }
-  std::unique_ptr<Stream> take(TransactionId id) {
-    for (std::unique_ptr<Stream>* link = &streams_; *link; link = &(*link)->next) {
+  Owned<Stream> take(TransactionId id) {
+    for (Owned<Stream>* link = &streams_; *link; link = &(*link)->next) {
       if ((*link)->id != id) continue;
-      std::unique_ptr<Stream> taken = std::move(*link);
+      Owned<Stream> taken = std::move(*link);
       *link = std::move(taken->next);
       open_bytes_ -= taken->changes.payload().size();
       return taken;
@@ -156,8 +156,8 @@ class WalReader {
   Lsn end_;
   std::size_t max_payload_;
   std::uint32_t generation_;            // of the last frame seen
-  std::unique_ptr<Stream> streams_;     // begun, neither committed nor aborted
-  std::unique_ptr<Stream> committed_;   // what the last transaction's payload views
+  Owned<Stream> streams_;     // begun, neither committed nor aborted
+  Owned<Stream> committed_;   // what the last transaction's payload views
   std::size_t open_bytes_ = 0;          // of all streams_
 };
 

@@ -5,6 +5,7 @@
 // One thread at a time; nothing may append meanwhile.
 #pragma once
 
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/wal/window.hpp>
 
 #include <cstdint>
@@ -44,7 +45,7 @@ class LogWalker {
 
   /// False at the log's end, then position() is the cut. corrupt_log, naming the LSN, for a hole.
   Result<bool> next(LogFrame& frame) {
-    AEGIS_TRY(std::optional<LogFrame> found, probe_.at(at_, {generation_, generation_, max_payload_}));
+    AEGIS_TRY(Maybe<LogFrame> found, probe_.at(at_, {generation_, generation_, max_payload_}));
     if (!found) {
       AEGIS_TRY(found, look_ahead(at_));
       if (!found) return false;
@@ -73,14 +74,14 @@ class LogWalker {
 
   /// No frame stands at `bad`. Either a later life cut the log here: its Open frame, wherever it stands, is the next one.
   /// Or something later claims durability beyond `bad`: a hole. Or neither: the torn tail, none.
-  Result<std::optional<LogFrame>> look_ahead(Lsn bad) {
-    if (probe_.log_end() < bad + log_frame_header_bytes) return std::optional<LogFrame>{};
+  Result<Maybe<LogFrame>> look_ahead(Lsn bad) {
+    if (probe_.log_end() < bad + log_frame_header_bytes) return Maybe<LogFrame>{};
     const std::uint64_t possible_opens = (probe_.log_end() - bad) / log_sector_bytes + 1;
     const std::uint64_t highest = std::min<std::uint64_t>(max_log_generation, generation_ + possible_opens);
     const FrameWanted wanted{generation_, static_cast<std::uint32_t>(highest), max_payload_};
     bool hole = false;
     for (Lsn from = bad; from + log_frame_header_bytes <= probe_.log_end();) {
-      AEGIS_TRY(const std::optional<LogFrame> found, next_claim(from, bad, wanted));
+      AEGIS_TRY(const Maybe<LogFrame> found, next_claim(from, bad, wanted));
       if (!found) break;
       if (!hole && continues(*found, bad)) return found;
       if (found->header.durable > bad) {
@@ -90,7 +91,7 @@ class LogWalker {
       }
       from = found->lsn + 1;
     }
-    return std::optional<LogFrame>{};
+    return Maybe<LogFrame>{};
   }
 
   bool continues(const LogFrame& frame, Lsn bad) const {
@@ -106,10 +107,10 @@ class LogWalker {
 
   /// The next proved frame at or after `from`, at whatever byte, that starts a generation or claims durability beyond `bad`;
   /// none at the log's end.
-  Result<std::optional<LogFrame>> next_claim(Lsn from, Lsn bad, const FrameWanted& wanted) {
+  Result<Maybe<LogFrame>> next_claim(Lsn from, Lsn bad, const FrameWanted& wanted) {
     while (true) {
       AEGIS_TRY(const Bytes bytes, probe_.window().view(from, stride + log_frame_header_bytes));
-      if (bytes.size() < log_frame_header_bytes) return std::optional<LogFrame>{};
+      if (bytes.size() < log_frame_header_bytes) return Maybe<LogFrame>{};
       std::optional<std::size_t> candidate;
       const std::size_t starts = bytes.size() - log_frame_header_bytes + 1;
       for (std::size_t i = 0; i < starts && !candidate; ++i)
@@ -119,7 +120,7 @@ class LogWalker {
         continue;
       }
       const Lsn lsn = from + *candidate;
-      AEGIS_TRY(const std::optional<LogFrame> found, probe_.at(lsn, wanted));
+      AEGIS_TRY(const Maybe<LogFrame> found, probe_.at(lsn, wanted));
       if (found) return found;
       from = lsn + 1;
     }

@@ -5,12 +5,12 @@
 // any thread; append: one thread at a time, in the order of timestamps; open, reading and begin_generation: alone.
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/wal/durability.hpp>
 #include <aegis/storage/wal/frame_writer.hpp>
 #include <aegis/storage/wal/group_commit.hpp>
 #include <aegis/storage/wal/reader.hpp>
 
-#include <memory>
 #include <new>
 
 namespace aegis::storage {
@@ -37,8 +37,8 @@ class Wal {
   using Reader = WalReader<Log, Checksum>;
 
   /// Scans the log from options.from. corrupt_log for a hole, a log that begins later, or broken frames; io as it came.
-  static Result<std::unique_ptr<Wal>> open(Log log, const WalOptions& options) {
-    std::unique_ptr<Wal> wal{new (std::nothrow) Wal(std::move(log), options)};
+  static Result<Owned<Wal>> open(Log log, const WalOptions& options) {
+    Owned<Wal> wal{new (std::nothrow) Wal(std::move(log), options)};
     if (!wal) return Error{Errc::out_of_memory, "wal"};
     AEGIS_TRY(wal->writer_.open());
     AEGIS_TRY(wal->scan_, scan_log<Checksum>(wal->log_, options.identity, options.from, wal->max_payload_, options.salvage));
@@ -153,6 +153,18 @@ class Wal {
     return dropped;
   }
 
+  /// Whether prepare_spare() would save a committer the making of a log segment; cheap. Any thread, as trim().
+  bool spare_due() const {
+    if constexpr (SparingLog<Log>) return log_.spare_due();
+    else return false;
+  }
+  Result<void> prepare_spare() {
+    if constexpr (SparingLog<Log>) return log_.prepare_spare();
+    else return {};
+  }
+  /// Gives back spare segments but one, and what is reserved. Failing harms nothing.
+  void trim() { trim(true); }
+
   /// Makes everything durable and marks the end as clean; `last` is the newest timestamp in use. Nothing can follow.
   Result<void> close(Timestamp last) {
     std::array<std::byte, 8> payload;
@@ -165,8 +177,11 @@ class Wal {
     }
     AEGIS_TRY(sync_to(end()));
     AEGIS_TRY(append_and_sync(LogFrameType::close, payload, last));
-    const std::lock_guard lock{mutex_};
-    phase_ = Phase::closed;
+    {
+      const std::lock_guard lock{mutex_};
+      phase_ = Phase::closed;
+    }
+    trim(false);
     return {};
   }
 
@@ -203,6 +218,10 @@ class Wal {
     if (failed()) return Error{Errc::engine_failed, "log"};
     if (phase_ != Phase::running) return Error{Errc::engine_failed, phase_ == Phase::closed ? "closed log" : "log before its generation began"};
     return {};
+  }
+
+  void trim(bool keep_promised) {
+    if constexpr (SparingLog<Log>) static_cast<void>(log_.trim(keep_promised));
   }
 
   Result<Lsn> append_as(LogFrameType type, Timestamp timestamp, LogPayload payload) {

@@ -4,13 +4,12 @@
 // One thread at a time; nothing may append meanwhile.
 #pragma once
 
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/log/policy.hpp>
 #include <aegis/storage/wal/format.hpp>
 
-#include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 namespace aegis::storage {
@@ -101,17 +100,17 @@ class FrameProbe {
 
   /// The frame that stands at `lsn`, proved; none when there is no such frame. incompatible_format for a proved frame of an
   /// unknown type, corrupt_log for one whose payload has an impossible length.
-  Result<std::optional<LogFrame>> at(Lsn lsn, const FrameWanted& wanted) {
+  Result<Maybe<LogFrame>> at(Lsn lsn, const FrameWanted& wanted) {
     AEGIS_TRY(Bytes bytes, window_.view(lsn, log_frame_header_bytes));
-    if (bytes.size() < log_frame_header_bytes) return std::optional<LogFrame>{};
+    if (bytes.size() < log_frame_header_bytes) return Maybe<LogFrame>{};
     const LogFrameHeader header = codec_.decode(bytes.data(), lsn);
-    if (!plausible(header, lsn, wanted)) return std::optional<LogFrame>{};
+    if (!plausible(header, lsn, wanted)) return Maybe<LogFrame>{};
     const auto size = static_cast<std::size_t>(header.frame_bytes());
     AEGIS_TRY(bytes, window_.view(lsn, size));
-    if (bytes.size() < size || !codec_.proves(bytes.first(size), lsn)) return std::optional<LogFrame>{};
+    if (bytes.size() < size || !codec_.proves(bytes.first(size), lsn)) return Maybe<LogFrame>{};
     if (!is_known(header.type)) return Error{Errc::incompatible_format, "log frame type", static_cast<std::uint64_t>(header.type)};
     if (!fits(header)) return Error{Errc::corrupt_log, "length of the frame at LSN", number(lsn)};
-    return std::optional<LogFrame>{LogFrame{lsn, header, {}, bytes.subspan(log_frame_header_bytes, header.length)}};
+    return Maybe<LogFrame>{LogFrame{lsn, header, {}, bytes.subspan(log_frame_header_bytes, header.length)}};
   }
 
  private:

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <aegis/storage/core/sort.hpp>
+
+#include "support/random.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+TEST_CASE("every order of up to seven items, equal ones among them, is sorted") {
+  for (std::size_t count = 0; count <= 7; ++count) {
+    std::vector<int> order;
+    for (std::size_t i = 0; i < count; ++i) order.push_back(static_cast<int>(i / 2));
+    do {
+      std::vector<int> items = order, expected = order;
+      aegis::storage::sort(items.data(), items.size(), [](int a, int b) { return a < b; });
+      std::sort(expected.begin(), expected.end());
+      REQUIRE(items == expected);
+    } while (std::next_permutation(order.begin(), order.end()));
+  }
+}
+
+TEST_CASE("long lists of strings are sorted, none lost or doubled") {
+  const std::uint64_t seed = aegis_test::seed(1);
+  INFO(aegis_test::replay(seed, "test/core/sort"));
+  aegis_test::Random random{seed};
+  std::vector<std::string> items;
+  for (int i = 0; i < 5000; ++i) items.push_back(std::to_string(random.below(2000)));
+  std::vector<std::string> expected = items;
+  aegis::storage::sort(items.data(), items.size(), [](const std::string& a, const std::string& b) { return a > b; });
+  std::sort(expected.begin(), expected.end(), std::greater<>{});
+  CHECK(items == expected);
+}
