@@ -294,6 +294,30 @@ TEST_CASE("room that was freed is given back, at the end of the file and inside 
   CHECK(model.holds_now());
 }
 
+TEST_CASE("a store whose file became shorter after a sync opens, whatever the sync had still counted") {
+  CrashDisk disk;
+  testing::BackendState state;
+  {
+    auto backend = open(disk).value();
+    testing::BackendModel model(backend);
+    for (std::uint64_t id = 0; id < 8000; ++id) REQUIRE(model.write(BlockId{id}, std::string(8192, 'x')));
+    REQUIRE(model.sync());
+    for (std::uint64_t id = 100; id < 8000; ++id) REQUIRE(model.erase(BlockId{id}));
+    REQUIRE(model.sync());
+    state = model.published();
+  }
+  for (int life = 0; life < 3; ++life) {
+    auto backend = open(disk);
+    if (!backend) FAIL(backend.error().message());
+    testing::BackendModel model(*backend, state);
+    CHECK(model.holds_now());
+    REQUIRE(model.write(BlockId{1}, "life " + std::to_string(life)));
+    REQUIRE(model.sync());
+    state = model.published();
+  }
+  CHECK(data_of(disk).size() < 16 << 20);
+}
+
 TEST_CASE("a full disk refuses writers, never a sync, and still opens, reads and frees") {
   CrashDisk disk;
   disk.room_bytes = 9 << 20;
@@ -318,4 +342,94 @@ TEST_CASE("a full disk refuses writers, never a sync, and still opens, reads and
   REQUIRE(model.sync());
   CHECK(model.holds_now());
   CHECK(model.write(BlockId{1}, "room again"));
+}
+
+namespace {
+
+/// 300 blocks of a page, of which every hundredth is left: behind, between and before what was freed.
+void scatter(SimulatedBackend& backend, testing::BackendModel<SimulatedBackend>& model, Random& random) {
+  for (std::uint64_t id = 0; id < 1500; ++id) {
+    REQUIRE(model.write(BlockId{id}, random.bytes(8192)));
+    if (id % 500 == 499) REQUIRE(model.sync());
+  }
+  for (std::uint64_t id = 0; id < 1500; ++id)
+    if (id % 100 != 7) REQUIRE(model.erase(BlockId{id}));
+  REQUIRE(model.sync());
+  REQUIRE(backend.reserve(5 << 20));
+}
+
+}  // namespace
+
+TEST_CASE("trim leaves a file no larger than its blocks, their map and a step, wherever they stood") {
+  const std::uint64_t from = seed(1);
+  CAPTURE(replay(from, "test_backend_extent"));
+  Random random{from};
+  CrashDisk disk;
+  testing::BackendState state;
+  {
+    auto backend = open(disk).value();
+    testing::BackendModel model(backend);
+    scatter(backend, model, random);
+    REQUIRE(backend.trim());
+    CHECK(data_of(disk).size() == 1 << 20);
+    CHECK(backend.stats().file_bytes == 1 << 20);
+    CHECK(model.holds_now());
+    const std::uint64_t calls = disk.calls;
+    REQUIRE(backend.trim());
+    CHECK(disk.calls == calls);
+    state = model.published();
+  }
+  auto backend = open(disk).value();
+  testing::BackendModel model(backend, state);
+  CHECK(model.holds_now());
+  for (std::uint64_t id = 0; id < 500; ++id) REQUIRE(model.write(BlockId{id}, random.bytes(8192)));
+  REQUIRE(model.sync());
+  CHECK(model.holds_now());
+  REQUIRE(backend.trim());
+  CHECK(data_of(disk).size() <= 6 << 20);
+  CHECK(model.holds_now());
+}
+
+TEST_CASE("a crash or a failing call anywhere in trim leaves what was published") {
+  const std::uint64_t from = seed(1);
+  CAPTURE(replay(from, "test_backend_extent"));
+  std::uint64_t deaths = 0;
+  for (std::uint64_t at = 1;; ++at) {
+    CAPTURE(at);
+    Random random{from};
+    CrashDisk disk;
+    testing::BackendState state;
+    bool whole = false;
+    {
+      auto backend = open(disk).value();
+      testing::BackendModel model(backend);
+      scatter(backend, model, random);
+      state = model.published();
+      disk.die_at = disk.calls + at;
+      whole = backend.trim() && !disk.dead;
+    }
+    disk.revive();
+    Random cut{at};
+    disk.power_cut(cut);
+    auto backend = open(disk);
+    if (!backend) FAIL(backend.error().message());
+    CHECK(testing::holds(*backend, state));
+    if (whole) break;
+    ++deaths;
+  }
+  CHECK(deaths >= 5);
+}
+
+TEST_CASE("a store that met a full disk keeps its room when it is trimmed") {
+  CrashDisk disk;
+  disk.room_bytes = 9 << 20;
+  auto backend = open(disk).value();
+  testing::BackendModel model(backend);
+  std::uint64_t id = 0;
+  while (model.write(BlockId{id}, std::string(4096, 'x'))) ++id;
+  for (std::uint64_t erased = 0; erased < id; ++erased) REQUIRE(model.erase(BlockId{erased}));
+  REQUIRE(model.sync());
+  const std::uint64_t kept = backend.stats().file_bytes;
+  REQUIRE(backend.trim());
+  CHECK(backend.stats().file_bytes == kept);
 }

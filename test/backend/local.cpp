@@ -31,6 +31,9 @@ struct LocalPlace {
 
 }  // namespace
 
+static_assert(SealableBackend<LocalBackend> && PinnableBackend<LocalBackend> && ReservableBackend<LocalBackend>);
+static_assert(TrimmableBackend<LocalBackend> && SparingLog<LocalBackend::Log> && OpensFromOptions<LocalBackend>);
+
 TEST_CASE("LocalBackend keeps the promises of a backend") {
   static const Promises promises = promises_of([](auto report) {
     LocalPlace place;

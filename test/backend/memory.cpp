@@ -31,6 +31,8 @@ struct MemoryPlace {
 
 }  // namespace
 
+static_assert(BackendPolicy<MemoryBackend> && SealableBackend<MemoryBackend> && PinnableBackend<MemoryBackend> && ReservableBackend<MemoryBackend>);
+
 TEST_CASE("MemoryBackend keeps the promises of a backend") {
   static const Promises promises = promises_of([](auto report) {
     MemoryPlace place;

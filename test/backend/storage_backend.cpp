@@ -83,6 +83,8 @@ class PlainBackend {
 
 }  // namespace
 
+static_assert(LogPolicy<StorageLog> && SealableBackend<StorageBackend> && PinnableBackend<StorageBackend> && ReservableBackend<StorageBackend>);
+
 TEST_CASE("StorageBackend over memory keeps the promises of a backend") { check_promises(proved<ErasedMemory>()); }
 
 TEST_CASE("StorageBackend over files keeps the promises of a backend") { check_promises(proved<ErasedLocal>()); }

@@ -125,13 +125,14 @@ class Story {
 
   bool step(SimulatedLog& log) {
     const std::uint64_t live = memory_.start + memory_.returned - number(log.begin());
-    switch (random_.below(12)) {
+    switch (random_.below(14)) {
       case 0: return cut(log, number(log.begin()) + random_.below(live / unit + 1) * unit);
       case 1: return random_.one_in(4) ? restart(log) : true;
       case 2:
       case 3: return drop(log, number(log.begin()) + random_.below(live + 1));
       case 4:
       case 5: return sync(log);
+      case 6: return spare(log);
       default: return append(log, random_.below(12) + 1);
     }
   }
@@ -156,6 +157,19 @@ class Story {
     if (!log.drop_before(Lsn{before})) return false;
     judge(log, memory_.returned);
     return true;
+  }
+  /// Promised room stays whatever happens to spares.
+  bool spare(SimulatedLog& log) {
+    const std::uint64_t units = random_.below(20);
+    const bool promised = log.reserve(units * unit).has_value();
+    if (random_.one_in(2) && log.spare_due()) {
+      if (const auto made = log.prepare_spare(); !made && made.error().code() != Errc::busy) return false;
+    }
+    if (!log.trim(true)) return false;
+    const std::uint64_t room = std::exchange(disk_.room_bytes, disk_.used());
+    const bool goes_on = !promised || units == 0 || append(log, units);
+    disk_.room_bytes = room;
+    return goes_on;
   }
   bool cut(SimulatedLog& log, std::uint64_t at) {
     memory_.returned = at - memory_.start;  // what lies after it may be gone from now on
@@ -259,6 +273,86 @@ TEST_CASE("a commit within reserved room meets a full disk unharmed") {
     CHECK(log->drop_before(log->end()));
     CHECK(log->reserve(unit));
   }
+}
+
+TEST_CASE("the next segment can be made ahead: from the middle of the last one on, and then nobody has to make one") {
+  CrashDisk disk;
+  auto log = open(disk, log_options());
+  REQUIRE(log);
+  CHECK_FALSE(log->spare_due());
+  REQUIRE(log->append(filled(3, 'a')));
+  CHECK_FALSE(log->spare_due());
+  REQUIRE(log->append(filled(1, 'a')));
+  CHECK(log->spare_due());
+  REQUIRE(log->prepare_spare());
+  CHECK_FALSE(log->spare_due());
+  CHECK(names_of(disk, "spare-").size() == 2);
+  SUBCASE("once is enough") {
+    const std::uint64_t calls = disk.calls;
+    REQUIRE(log->prepare_spare());
+    CHECK(disk.calls == calls);
+  }
+  SUBCASE("a full disk does not matter to who reserves then") {
+    disk.room_bytes = disk.used();
+    const std::uint64_t calls = disk.calls;
+    REQUIRE(log->reserve(9 * unit));
+    CHECK(disk.calls == calls);
+    REQUIRE(log->append(filled(9, 'b')));
+    CHECK(log->spare_due());
+    CHECK(log->prepare_spare().error().code() == Errc::no_space);
+    CHECK_FALSE(log->spare_due());  // it would fail again
+    REQUIRE(log->drop_before(log->end()));
+    CHECK_FALSE(log->spare_due());
+    REQUIRE(log->reserve(8 * unit));
+    REQUIRE(log->append(filled(8, 'c')));
+  }
+  SUBCASE("trim takes it away again, and it is due again") {
+    REQUIRE(log->trim(true));
+    CHECK(names_of(disk, "spare-").size() == 1);
+    CHECK(log->spare_due());
+  }
+}
+
+TEST_CASE("trim leaves one spare, and all the room that was promised") {
+  CrashDisk disk;
+  auto log = open(disk, log_options());
+  REQUIRE(log);
+  REQUIRE(log->reserve(40 * unit));
+  REQUIRE(log->append(filled(40, 'a')));
+  REQUIRE(log->drop_before(log->end()));
+  REQUIRE(names_of(disk, "spare-").size() > 4);
+  SUBCASE("nothing promised") {
+    REQUIRE(log->trim(true));
+    CHECK(names_of(disk, "spare-").size() == 1);
+    CHECK(log->file_bytes() == disk.used());
+    CHECK(log->append(filled(20, 'b')));
+  }
+  SUBCASE("promised, and the disk is full afterwards") {
+    REQUIRE(log->reserve(20 * unit));
+    REQUIRE(log->trim(true));
+    CHECK(names_of(disk, "spare-").size() == 4);
+    disk.room_bytes = disk.used();
+    CHECK(log->append(filled(20, 'b')));
+    CHECK(names_of(disk, "spare-").size() == 1);
+  }
+  SUBCASE("promised to nobody who is left") {
+    REQUIRE(log->reserve(20 * unit));
+    REQUIRE(log->trim(false));
+    CHECK(names_of(disk, "spare-").size() == 1);
+  }
+  SUBCASE("a disk that fails") {
+    disk.fail_next = true;
+    CHECK_FALSE(log->trim(true));
+    CHECK(log->file_bytes() == disk.used());
+    CHECK(log->append(filled(1, 'b')));
+    CHECK(log->trim(true));
+    CHECK(log->file_bytes() == disk.used());
+  }
+  const Lsn end = log->end();
+  log = Errc::io;
+  log = open(disk, log_options(false, false));
+  REQUIRE(log);
+  CHECK(log->cut(end));
 }
 
 TEST_CASE("an append beyond all room is refused without harm") {
@@ -481,8 +575,12 @@ TEST_CASE("sync, drop_before and reserve run beside the appender") {
     }
   }};
   std::thread reserver{[&] {
-    while (!over.load())
+    while (!over.load()) {
+      if (log->spare_due())
+        if (const auto made = log->prepare_spare(); !made && made.error().code() != Errc::busy) ++failures;
+      if (!log->trim(true)) ++failures;
       if (const auto room = log->reserve(4 * unit); !room && room.error().code() != Errc::busy) ++failures;
+    }
   }};
   std::uint64_t appended = 0;
   for (int i = 0; i < 300; ++i) {

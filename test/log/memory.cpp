@@ -36,6 +36,8 @@ const Promises& proved() {
 
 }  // namespace
 
+static_assert(LogPolicy<MemoryLog>);
+
 TEST_CASE("MemoryLog keeps the promises of a log") { check_promises(proved<false>()); }
 
 TEST_CASE("MemoryLog keeps the promises of a process-durable log") { check_promises(proved<true>()); }

@@ -6,7 +6,6 @@
 #include "support/random.hpp"
 
 #include <deque>
-#include <memory>
 
 using namespace aegis::storage;
 
@@ -20,7 +19,7 @@ TEST_CASE("a segment queue is a deque whose objects never move") {
       case 0:
       case 1: {
         REQUIRE(queue.ensure(queue.size() + 1 + random.below(3)));
-        auto object = std::make_unique<int>(i);
+        Owned<int> object{new int(i)};
         model.push_back(object.get());
         queue.push_back(std::move(object));
         break;
@@ -50,8 +49,8 @@ TEST_CASE("a segment queue is a deque whose objects never move") {
 TEST_CASE("objects change queues without a move of their own") {
   SegmentQueue<int> from, to;
   REQUIRE((from.ensure(2) && to.ensure(2)));
-  from.push_back(std::make_unique<int>(1));
-  from.push_back(std::make_unique<int>(2));
+  from.push_back(Owned<int>{new int(1)});
+  from.push_back(Owned<int>{new int(2)});
   const int* const first = &from.front();
   to.push_back(from.pop_front());
   CHECK(&to.back() == first);

@@ -6,12 +6,14 @@
 
 #include <aegis/storage/backend/extent_open.hpp>
 #include <aegis/storage/backend/extent_store.hpp>
+#include <aegis/storage/backend/extent_trim.hpp>
 #include <aegis/storage/backend/policy.hpp>
+#include <aegis/storage/core/concepts.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/log/file.hpp>
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <string>
 #include <string_view>
@@ -32,7 +34,7 @@ class ExtentBackend {
   /// Makes the directory, and a store in it where there is neither a data file nor a log. already_open while another
   /// backend, here or in another process, has it; corrupt_block when what is there is damaged or incomplete.
   static Result<ExtentBackend> open(const BackendOptions& options)
-    requires std::default_initializable<Files>
+    requires DefaultConstructible<Files>
   {
     return open(Files{}, options);
   }
@@ -48,10 +50,13 @@ class ExtentBackend {
       AEGIS_TRY(ExtentOpen<Files>::create(directory, files.entropy()));
     }
     AEGIS_TRY(auto store, ExtentOpen<Files>::open(directory, options.read_only));
-    std::unique_ptr<State> state{new (std::nothrow) State{files, std::move(directory), std::move(lock), options, std::move(store)}};
+    Owned<State> state{new (std::nothrow) State{files, std::move(directory), std::move(lock), options, std::move(store)}};
     if (!state) return Error{Errc::out_of_memory, "backend"};
     return ExtentBackend{std::move(state)};
   }
+
+  /// Another place on the same files: where a backup goes.
+  Result<ExtentBackend> open_beside(const BackendOptions& options) { return open(state_->files, options); }
 
   /// corrupt_block, naming the block, when its bytes are not those that were written. `into` is scratch beyond the block.
   Result<std::size_t> read(BlockId id, MutableBytes into) {
@@ -83,6 +88,10 @@ class ExtentBackend {
     return state_->store->room.reserve(bytes);
   }
   void release(std::uint64_t bytes) { state_->store->room.release(bytes); }
+  Result<void> trim() {
+    AEGIS_TRY(writable());
+    return ExtentTrim<Files>{*state_->store}.run();
+  }
   /// busy beyond 64 at once.
   Result<Pin> pin() {
     AEGIS_TRY(auto pinned, state_->store->pin());
@@ -121,11 +130,11 @@ class ExtentBackend {
     typename Files::Directory directory;
     typename Files::Lock lock;  // held as long as anything may be written
     BackendOptions options;
-    std::unique_ptr<ExtentStore<Files>> store;
+    Owned<ExtentStore<Files>> store;
     std::atomic<std::uint64_t> reads{0}, writes{0}, erases{0}, syncs{0};
   };
 
-  explicit ExtentBackend(std::unique_ptr<State> state) : state_(std::move(state)) {}
+  explicit ExtentBackend(Owned<State> state) : state_(std::move(state)) {}
 
   static void count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
   Result<void> writable() const {
@@ -142,7 +151,7 @@ class ExtentBackend {
     }
   }
 
-  std::unique_ptr<State> state_;  // empty only after a move
+  Owned<State> state_;  // empty only after a move
 };
 
 /// The generation that was published when it was made. Dropped before its backend; any thread.

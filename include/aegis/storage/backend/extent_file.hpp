@@ -8,7 +8,7 @@
 #include <aegis/storage/backend/free_space.hpp>
 #include <aegis/storage/file/policy.hpp>
 
-#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <utility>
 
@@ -54,7 +54,7 @@ class ExtentFile {
     const AlignedBuffers::Buffer bounce = buffers_.take(length);
     if (!bounce) return Error{Errc::out_of_memory, "buffer for a write"};
     copy_bytes(bounce.bytes(), content);
-    std::fill(bounce.bytes().begin() + static_cast<std::ptrdiff_t>(content.size()), bounce.bytes().begin() + static_cast<std::ptrdiff_t>(length), std::byte{});
+    std::memset(bounce.bytes().data() + content.size(), 0, length - content.size());
     return write_run(run, bounce.bytes().first(length));
   }
 
@@ -85,7 +85,16 @@ class ExtentFile {
     return newest;
   }
 
-  Result<void> sync(bool size_changed) { return size_changed ? file_.sync_all() : file_.sync_data(); }
+  /// A failed one is final: what was written before may never reach the disk, whatever a later one says. engine_failed then.
+  Result<void> sync(bool size_changed) {
+    if (sync_failed()) return Error{Errc::engine_failed, "data file"};
+    const Result<void> done = size_changed ? file_.sync_all() : file_.sync_data();
+    if (done) return done;
+    sync_failed_.store(true, std::memory_order_release);
+    const bool full = done.error().code() == Errc::no_space;  // no clean want of room: the pages are lost
+    return Error::os(full ? Errc::engine_failed : done.error().code(), done.error().os_error(), "sync of the data file");
+  }
+  bool sync_failed() const { return sync_failed_.load(std::memory_order_acquire); }
   Result<void> sync_for_open() {
     AEGIS_TRY(file_.sync_all());
     return file_.drop_cache();
@@ -108,6 +117,7 @@ class ExtentFile {
   File file_;
   const ExtentGeometry geometry_;
   AlignedBuffers buffers_;
+  std::atomic<bool> sync_failed_{false};  // never cleared
 };
 
 }  // namespace aegis::storage

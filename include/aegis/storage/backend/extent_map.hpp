@@ -74,6 +74,14 @@ class ExtentMap {
     return {};
   }
 
+  /// The furthest grain among the stored nodes on the way to `id`, which are loaded; 0 when all are yet to be written.
+  static std::uint64_t furthest_node(const MapRoot& root, std::uint64_t id) {
+    std::uint64_t furthest = 0;
+    for (const ExtentNode* node = root.node; node != nullptr; node = node->child(ExtentNode::digit(id, node->level)))
+      if (node->stored.present() && node->stored.grain() > furthest) furthest = node->stored.grain();
+    return furthest;
+  }
+
   /// Puts a loaded node where find() missed it. False, and the node stays the caller's, when things have changed.
   bool install(MapRoot& root, std::uint64_t id, const MapLookup& missed, ExtentNode* node) {
     const MapLookup now = find(root, id);

@@ -6,11 +6,10 @@
 
 #include <aegis/storage/backend/extent_file.hpp>
 #include <aegis/storage/backend/extent_store.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/file/policy.hpp>
 
-#include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -32,7 +31,7 @@ class ExtentOpen {
     AEGIS_TRY(const bool stale, directory.exists(fresh_name));
     if (stale) AEGIS_TRY(directory.unlink(fresh_name));
     AEGIS_TRY(File data, directory.open(fresh_name, {.create = true, .exclusive = true, .direct = true}));
-    const Superblock first{.unit_bytes = std::max({data.unit_bytes(), data.alignment(), std::uint32_t{512}}), .place_id = place_id};
+    const Superblock first{.unit_bytes = std::max(std::max(data.unit_bytes(), data.alignment()), std::uint32_t{512}), .place_id = place_id};
     if (!ExtentGeometry{first.unit_bytes}.is_valid()) return Error{Errc::invalid_argument, "unit of the device", first.unit_bytes};
     ExtentFile<Files> file{std::move(data), ExtentGeometry{first.unit_bytes}};
     AEGIS_TRY(file.allocate_steps(0, ExtentRoom<Files>::initial_steps));
@@ -43,7 +42,7 @@ class ExtentOpen {
   }
 
   /// Believes nothing of the page cache: what an earlier life failed to sync may stand there, clean and not on disk.
-  static Result<std::unique_ptr<Store>> open(Directory& directory, bool read_only) {
+  static Result<Owned<Store>> open(Directory& directory, bool read_only) {
     AEGIS_TRY(File data, open_file(directory, true, read_only));
     if (!read_only) {
       AEGIS_TRY(data.sync_all());
@@ -53,7 +52,7 @@ class ExtentOpen {
     AlignedBuffers buffers;
     AEGIS_TRY(const Superblock published, ExtentFile<Files>::read_superblock(data, buffers));
     if (data.alignment() > published.unit_bytes) AEGIS_TRY(data, open_file(directory, false, read_only));
-    std::unique_ptr<Store> store{new (std::nothrow) Store{std::move(data), published}};
+    Owned<Store> store{new (std::nothrow) Store{std::move(data), published}};
     if (!store) return Error{Errc::out_of_memory, "data file"};
     AEGIS_TRY(const std::uint64_t size, store->file.size());
     if (size < published.used_bytes) return Error::mismatch(Errc::corrupt_block, "length of the data file", published.used_bytes, size);
@@ -89,7 +88,7 @@ class ExtentOpen {
     if (stored.bytes != map_block_bytes || !is_whole(stored)) return damaged;
     if (!store.room.space.mark(stored.grain(), geometry.units(map_block_bytes) * ExtentGeometry::grains_per_unit)) return damaged;
     const AlignedBuffers::Buffer image = store.file.buffers().take(map_block_bytes);
-    const std::unique_ptr<ExtentNode> node{ExtentNode::make(level, 0)};
+    const Owned<ExtentNode> node{ExtentNode::make(level, 0)};
     if (!image || !node) return Error{Errc::out_of_memory, "map block"};
     AEGIS_TRY(store.file.read(stored, image.bytes(), "map block at offset", offset));
     if (!node->decode(image.bytes().data())) return Error{Errc::corrupt_block, "entry of the map block at offset", offset};

@@ -10,7 +10,7 @@
 #include <aegis/storage/backend/extent_reuse.hpp>
 #include <aegis/storage/backend/free_space.hpp>
 
-#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <shared_mutex>
@@ -75,29 +75,54 @@ class ExtentRoom {
   }
 
   /// After a sync was published: lets go of free steps beyond what is reserved and a good rest, at the file's end at
-  /// once, inside it when the list of holes that names them was published. Failing to is no failure.
-  void give_back(std::uint64_t published_holes) {
+  /// once, but never below what the superblock says is in use, for so long a file is looked for at opening; inside it
+  /// when the list of holes that names them was published. Failing to is no failure.
+  void give_back(std::uint64_t published_holes, std::uint64_t published_bytes) {
     const std::unique_lock growing(grow_mutex_);
-    std::size_t length = 0, before = 0;
-    {
-      const std::unique_lock guard(map_lock_);
-      before = length = space.steps();
-      std::size_t spare = space.free_steps() - std::min(space.free_steps(), steps_wanted());
-      while (length != 0 && (space.is_hole(length - 1) || (space.is_free(length - 1) && spare != 0))) {
-        if (!space.is_hole(length - 1)) --spare;
-        --length;
-      }
-      if (length != before) {
-        space.shrink_to(length);
-        ++holes_version_;
-      }
-    }
-    if (length != before) (void)file_.truncate_to(length);
+    const std::size_t length = cut_end(static_cast<std::size_t>(published_bytes / ExtentGeometry::step_bytes));
     if (published_holes == punched_version_ || published_holes != holes_version_) return make_holes();
     for (std::size_t step = 0; step < length; ++step)
       if (space.is_hole(step)) (void)file_.punch_step(step);  // holes change only under grow_mutex_
     punched_version_ = published_holes;
   }
+
+  /// While trimming, nothing is kept free for later, and what was reserved is not any more.
+  void set_trimming(bool is_trimming) {
+    const std::unique_lock guard(map_lock_);
+    trimming_ = is_trimming;
+    if (is_trimming) reserved_ = 0;
+  }
+  /// Whether a superblock should be written to say that less is in use, so that the file may become shorter.
+  bool could_shorten(std::uint64_t published_bytes) const {
+    const std::shared_lock guard(map_lock_);
+    return trimming_ && space.used_length() * ExtentGeometry::step_bytes < published_bytes;
+  }
+  /// Where the file could end if everything after it, at most `most_bytes`, moved down; holes there are made room of.
+  /// The file's end as it is, when nothing can be gained. From now on room is taken below that; 0 ends it.
+  std::size_t gather_below(std::uint64_t most_bytes) {
+    const std::unique_lock growing(grow_mutex_);
+    const ExtentGeometry& geometry = file_.geometry();
+    std::size_t length = 0;
+    std::uint64_t moving = 0;
+    {
+      const std::shared_lock guard(map_lock_);
+      length = space.used_length();
+      std::uint64_t used = 0;
+      for (std::size_t step = 0; step < length; ++step) used += space.used_units(step);
+      const std::size_t least = static_cast<std::size_t>((used + used / 16) / geometry.units_per_step()) + 1;
+      for (; length > least && (moving + space.used_units(length - 1)) * geometry.unit_bytes <= most_bytes; --length) moving += space.used_units(length - 1);
+    }
+    for (std::size_t step = 0; step < length && moving != 0; ++step)
+      if (space.is_hole(step)) static_cast<void>(fill_holes(step, static_cast<std::size_t>(moving / geometry.units_per_step()) + 1));
+    prefer_below(length);
+    return length;
+  }
+  void prefer_below(std::size_t steps) {
+    const std::unique_lock guard(map_lock_);
+    space.prefer_below(steps);
+  }
+  /// Whether the disk would not let the file grow in this life: room given back may never come again.
+  bool was_refused() const { return refused_.load(std::memory_order_relaxed); }
 
   /// The list of holes as it stands in the file: u32 first step, u32 count, ... Returns its length; `to` has room for
   /// longest_hole_list runs. `version` tells whether it changed since.
@@ -143,6 +168,7 @@ class ExtentRoom {
     const ExtentGeometry& geometry = file_.geometry();
     return geometry.units_per_step() / geometry.units(map_block_bytes);
   }
+  std::uint64_t hole_list_units() const { return file_.geometry().units(longest_hole_list * 8); }
   bool any_unit_holds_a_node() const { return file_.geometry().units(map_block_bytes) == 1; }
   /// Map blocks that could be written now; where one needs several units, fragments do not count.
   std::uint64_t room_for_nodes() const { return any_unit_holds_a_node() ? space.free_units() : std::uint64_t{space.free_steps()} * nodes_per_step(); }
@@ -157,7 +183,27 @@ class ExtentRoom {
     return static_cast<std::size_t>((reserved + reserved / 8 + ExtentGeometry::step_bytes - 1) / ExtentGeometry::step_bytes) + fixed_reserve_steps + map_steps();
   }
   /// Free steps worth keeping, so that a steady load neither grows nor shrinks the file.
-  std::size_t steps_wanted() const { return steps_kept(reserved_) + std::max(initial_steps, space.used_steps() / 8); }
+  std::size_t steps_wanted() const { return trimming_ ? 0 : steps_kept(reserved_) + std::max(initial_steps, space.used_steps() / 8); }
+
+  /// Lets go of free steps and holes at the file's end, down to `least` steps; how many are left. With grow_mutex_ held.
+  std::size_t cut_end(std::size_t least) {
+    std::size_t length = 0, before = 0;
+    bool forgets_hole = false;
+    {
+      const std::unique_lock guard(map_lock_);
+      before = length = space.steps();
+      std::size_t spare = space.free_steps() - std::min(space.free_steps(), steps_wanted());
+      while (length > least && (space.is_hole(length - 1) || (space.is_free(length - 1) && spare != 0))) {
+        if (!space.is_hole(length - 1)) --spare;
+        else forgets_hole = true;
+        --length;
+      }
+      if (length != before) space.shrink_to(length);
+      if (forgets_hole) ++holes_version_;
+    }
+    if (length != before) (void)file_.truncate_to(length);
+    return length;
+  }
 
   /// Makes at least one more free step, `wanted` or more if it is easy: holes first, then the file's end.
   Result<void> grow(std::size_t wanted) {
@@ -167,9 +213,10 @@ class ExtentRoom {
       const Result<void> filled = fill_holes(step, wanted);
       if (filled || filled.error().code() != Errc::no_space) return filled;  // another one may have kept its room
     }
-    const std::size_t count = std::max(wanted, std::clamp<std::size_t>(space.steps() / 4, 1, 64));
+    const std::size_t count = std::max(wanted, std::min<std::size_t>(std::max<std::size_t>(space.steps() / 4, 1), 64));
     Result<void> extended = extend(count);
     if (!extended && extended.error().code() == Errc::no_space && count != 1) extended = extend(1);
+    if (!extended && extended.error().code() == Errc::no_space) refused_.store(true, std::memory_order_relaxed);
     return extended;
   }
   /// The hole at `first` and neighbours of it, `wanted` at most.
@@ -195,7 +242,8 @@ class ExtentRoom {
   }
   void make_holes() {
     const std::unique_lock guard(map_lock_);
-    const std::size_t wanted = 2 * steps_wanted();
+    const std::uint64_t between = space.free_units() - std::uint64_t{space.free_steps()} * file_.geometry().units_per_step();
+    const std::size_t wanted = trimming_ ? (between < hole_list_units() ? 1 : 0) : 2 * steps_wanted();  // the list itself needs room
     std::size_t runs = 0;
     bool inside = false;
     for (std::size_t step = 0; step < space.steps(); ++step) {
@@ -214,6 +262,8 @@ class ExtentRoom {
   ExtentReuse& reuse_;
   std::mutex grow_mutex_;              // one grows or gives back at a time; FreeSpace::steps() changes only under it
   std::uint64_t reserved_ = 0;
+  bool trimming_ = false;              // under the map's lock
+  std::atomic<bool> refused_{false};
   std::uint64_t holes_version_ = 0;    // rises when the set of holes changes
   std::uint64_t punched_version_ = ~std::uint64_t{0};  // of the set whose steps were punched; none yet in this life
 };

@@ -10,12 +10,11 @@
 #include <aegis/storage/backend/extent_room.hpp>
 #include <aegis/storage/backend/extent_sync.hpp>
 #include <aegis/storage/backend/extent_writer.hpp>
+#include <aegis/storage/core/owned.hpp>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
@@ -123,7 +122,6 @@ class ExtentStore {
     }
     Result<void> done = is_changed(state) ? publish(state) : Result<void>{};
     if (!done) failed_.store(true, std::memory_order_release);
-    std::uint64_t holes = 0;
     {
       const std::unique_lock guard(lock_);
       if (done) std::swap(published_, state.root);
@@ -131,10 +129,20 @@ class ExtentStore {
       if (!done) return done;
       published_generation_ = state.generation;
       expire();
-      holes = published_holes_;
     }
-    room.give_back(holes);
+    room.give_back(published_holes_, superblock_.used_bytes);
     return {};
+  }
+
+  /// Whether anything at all, or the block `id` (its path loaded) or a map block above it, stands at or beyond a grain.
+  bool reaches_beyond(std::uint64_t grain) const {
+    const std::shared_lock guard(lock_);
+    return room.space.used_length() * std::uint64_t{file.geometry().units_per_step()} * ExtentGeometry::grains_per_unit > grain;
+  }
+  bool lies_beyond(std::uint64_t grain, std::uint64_t id) const {
+    const std::shared_lock guard(lock_);
+    const MapLookup found = ExtentMap::find(map.current, id);
+    return (found.extent.bytes != 0 && found.extent.grain() >= grain) || ExtentMap::furthest_node(map.current, id) >= grain;
   }
 
   struct Pinned {
@@ -150,13 +158,14 @@ class ExtentStore {
   void unpin(Pinned& pinned) {
     const std::unique_lock guard(lock_);
     map.drop(pinned.root);
-    const auto end = pins_.begin() + static_cast<std::ptrdiff_t>(pin_count_--);
-    std::iter_swap(std::find(pins_.begin(), end, pinned.generation), end - 1);
+    std::size_t at = 0;
+    while (pins_[at] != pinned.generation) ++at;
+    pins_[at] = pins_[--pin_count_];
     expire();
   }
 
   Result<void> alive() const {
-    if (failed_.load(std::memory_order_acquire)) return Error{Errc::engine_failed, "backend"};
+    if (failed_.load(std::memory_order_acquire) || file.sync_failed()) return Error{Errc::engine_failed, "backend"};
     return {};
   }
   bool is_new() const { return sequence_.load(std::memory_order_acquire) == 0; }
@@ -186,7 +195,7 @@ class ExtentStore {
 
   Result<void> load(MapRoot& root, std::uint64_t id, const MapLookup& missed) {
     const AlignedBuffers::Buffer image = file.buffers().take(map_block_bytes);
-    std::unique_ptr<ExtentNode> node{ExtentNode::make(missed.level, 0)};
+    Owned<ExtentNode> node{ExtentNode::make(missed.level, 0)};
     if (!image || !node) return Error{Errc::out_of_memory, "map block"};
     const std::uint64_t offset = file.geometry().offset(missed.extent);
     AEGIS_TRY(file.read(missed.extent, image.bytes(), "map block at offset", offset));
@@ -223,7 +232,7 @@ class ExtentStore {
   }
   /// False: `generation` has been sealed meanwhile.
   Result<bool> enter(BlockId id, const Extent& extent, std::uint64_t generation) {
-    std::unique_ptr<FreedExtent> freed{FreedExtent::prepare()};
+    Owned<FreedExtent> freed{FreedExtent::prepare()};
     if (!freed) return Error{Errc::out_of_memory, "block", number(id)};
     for (;;) {
       std::unique_lock guard(lock_);
@@ -262,7 +271,8 @@ class ExtentStore {
   }
   bool is_changed(const SealedState& state) const {
     const Extent root = state.root.node != nullptr ? state.root.node->stored : state.root.extent;
-    return is_new() || state.root.height != superblock_.height || root != superblock_.root || room.holes_version() != published_holes_;
+    return is_new() || state.root.height != superblock_.height || root != superblock_.root || room.holes_version() != published_holes_ ||
+           room.could_shorten(superblock_.used_bytes);
   }
   Result<void> publish(SealedState& state) {
     AEGIS_TRY(writer_.flush_until(state.generation));

@@ -8,7 +8,6 @@
 #include <aegis/storage/backend/extent_reuse.hpp>
 #include <aegis/storage/backend/extent_room.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <mutex>
 #include <shared_mutex>
@@ -64,7 +63,7 @@ class ExtentSync {
     if (fill_ + node_room() > std::size_t{run_.count} * file_.geometry().unit_bytes) AEGIS_TRY(next_run());
     std::byte* const at = batch_.bytes().data() + fill_;
     node->encode(at);
-    std::fill(at + map_block_bytes, at + node_room(), std::byte{});
+    std::memset(at + map_block_bytes, 0, node_room() - map_block_bytes);
     const std::uint64_t unit = run_.first + fill_ / file_.geometry().unit_bytes;
     fill_ += node_room();
     const Extent stored = Extent::at(unit * ExtentGeometry::grains_per_unit, {at, map_block_bytes});

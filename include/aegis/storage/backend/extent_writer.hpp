@@ -7,7 +7,6 @@
 #include <aegis/storage/backend/extent_file.hpp>
 #include <aegis/storage/backend/extent_room.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>

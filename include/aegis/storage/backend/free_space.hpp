@@ -6,9 +6,9 @@
 #pragma once
 
 #include <aegis/storage/backend/extent_format.hpp>
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/core/result.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -63,9 +63,12 @@ class FreeSpace {
     std::size_t steps = 0;
   };
   /// At least `least`, at most `most` units (least <= units_per_step) that lie in one step.
-  std::optional<UnitRun> take(std::uint32_t least, std::uint32_t most, Keep keep) {
+  Maybe<UnitRun> take(std::uint32_t least, std::uint32_t most, Keep keep) {
     if (free_units_ < keep.units + least) return std::nullopt;
     most = static_cast<std::uint32_t>(std::min<std::uint64_t>(most, free_units_ - keep.units));
+    for (std::size_t step = 0; step < preferred_ && step < count_; ++step)
+      if (is_partial(step) || (is_free(step) && free_steps_ > keep.steps))
+        if (const auto run = take_in(step, least, most)) return run;
     if (cursor_ < count_ && is_partial(cursor_))
       if (const auto run = take_in(cursor_, least, most)) return run;
     if (least < exhausted_) {
@@ -84,6 +87,9 @@ class FreeSpace {
     cursor_ = lowest_free_;
     return take_in(cursor_, least, most);
   }
+
+  /// From now on take() prefers the first `steps` steps, at the cost of a search through them; 0: none.
+  void prefer_below(std::size_t steps) { preferred_ = steps; }
 
   /// Gives grains back that take() or mark() took.
   void release(std::uint64_t grain, std::uint64_t count) {
@@ -136,6 +142,8 @@ class FreeSpace {
     while (length != 0 && (is_hole(length - 1) || is_free(length - 1))) --length;
     return length;
   }
+  /// Units of a step that hold anything.
+  std::uint32_t used_units(std::size_t step) const { return is_hole(step) ? 0 : per_step() - steps_[step].free; }
   std::uint64_t memory_bytes() const { return capacity_ * (per_step() + sizeof(Step)); }
 
  private:
@@ -148,7 +156,7 @@ class FreeSpace {
   std::uint32_t per_step() const { return geometry_.units_per_step(); }
   bool is_partial(std::size_t step) const { return !steps_[step].hole && steps_[step].free < per_step(); }
 
-  std::optional<UnitRun> take_in(std::size_t step, std::uint32_t least, std::uint32_t most) {
+  Maybe<UnitRun> take_in(std::size_t step, std::uint32_t least, std::uint32_t most) {
     Step& about = steps_[step];
     if (about.longest < least || about.free < least) return std::nullopt;
     std::uint8_t* const units = units_ + step * per_step();
@@ -209,6 +217,7 @@ class FreeSpace {
   std::size_t holes_ = 0;
   std::size_t cursor_ = 0;         // the step that is being filled
   std::size_t lowest_free_ = 0;    // no free step lies before it
+  std::size_t preferred_ = 0;      // steps that take() tries first
   std::uint32_t exhausted_ = ~std::uint32_t{0};  // of steps in use, only the cursor's may have a run of so many units
 };
 

@@ -9,9 +9,4 @@ namespace aegis::storage {
 
 using LocalBackend = ExtentBackend<PosixFiles>;
 
-static_assert(SealableBackend<LocalBackend>);
-static_assert(PinnableBackend<LocalBackend>);
-static_assert(ReservableBackend<LocalBackend>);
-static_assert(OpensFromOptions<LocalBackend>);
-
 }  // namespace aegis::storage

@@ -5,14 +5,14 @@
 #pragma once
 
 #include <aegis/storage/backend/policy.hpp>
+#include <aegis/storage/core/owned.hpp>
+#include <aegis/storage/core/sort.hpp>
 #include <aegis/storage/file/memory_disk.hpp>
 #include <aegis/storage/log/memory.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
-#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -136,7 +136,7 @@ class MemoryBackend {
 
   template <class Fn>
   static Result<void> enumerate(const MemoryMediumRef& medium, MemoryMedium::Life life, std::uint64_t generation, Fn& fn) {
-    std::unique_ptr<Listed[], Free> list;
+    Owned<Listed[], Free> list;
     std::size_t count = 0;
     bool room = true;
     AEGIS_TRY(medium->look(life, [&](const MemoryBlocks& blocks) {
@@ -145,7 +145,7 @@ class MemoryBackend {
       if (room) blocks.for_each(generation, [&](BlockId id, std::size_t size) { list[count++] = {id, size}; });
     }));
     if (!room) return no_memory();
-    std::sort(list.get(), list.get() + count, [](const Listed& a, const Listed& b) { return a.id < b.id; });
+    sort(list.get(), count, [](const Listed& a, const Listed& b) { return a.id < b.id; });
     for (std::size_t i = 0; i < count; ++i) fn(list[i].id, list[i].size);
     return {};
   }
@@ -199,10 +199,5 @@ inline Result<MemoryBackend::Pin> MemoryBackend::pin() {
   AEGIS_TRY(const std::uint64_t generation, medium_->pin(life_));
   return Pin{medium_, life_, generation};
 }
-
-static_assert(BackendPolicy<MemoryBackend>);
-static_assert(SealableBackend<MemoryBackend>);
-static_assert(PinnableBackend<MemoryBackend>);
-static_assert(ReservableBackend<MemoryBackend>);
 
 }  // namespace aegis::storage

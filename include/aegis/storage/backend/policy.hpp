@@ -4,6 +4,7 @@
 #pragma once
 
 #include <aegis/storage/core/axis.hpp>
+#include <aegis/storage/core/concepts.hpp>
 #include <aegis/storage/log/policy.hpp>
 
 #include <concepts>
@@ -39,10 +40,10 @@ struct BackendStats {
 ///  9. is_new is true until the first sync ever returned. draw_id gives bits for a new store's identity.
 template <class B>
 concept BackendPolicy =
-    std::movable<B> && OnAxis<B, Axis::backend> && LogPolicy<typename B::Log> &&
+    Movable<B> && OnAxis<B, Axis::backend> && LogPolicy<typename B::Log> &&
     requires(B backend, const B constant, BlockId id, MutableBytes into, Bytes from, const LogOptions& options) {
-      { B::name } -> std::convertible_to<std::string_view>;
-      { B::durable_medium } -> std::convertible_to<bool>;
+      { B::name } -> ConvertsTo<std::string_view>;
+      { B::durable_medium } -> ConvertsTo<bool>;
       { backend.read(id, into) } -> std::same_as<Result<std::size_t>>;
       { backend.write(id, from) } -> std::same_as<Result<void>>;
       { backend.erase(id) } -> std::same_as<Result<void>>;
@@ -77,6 +78,11 @@ concept ReservableBackend = BackendPolicy<B> && requires(B backend, std::uint64_
   { backend.reserve(bytes) } -> std::same_as<Result<void>>;
   { backend.release(bytes) } -> std::same_as<void>;
 };
+
+/// Refinement: trim() gives back room that nothing stored needs, and all reservations; before it is closed for long. Alone,
+/// after a sync. What a crash inside it leaves, or a failure, has the same blocks.
+template <class B>
+concept TrimmableBackend = BackendPolicy<B> && requires(B backend) { { backend.trim() } -> std::same_as<Result<void>>; };
 
 /// A backend that opens from options, as Engine::open(EngineOptions) wants it.
 template <class B>

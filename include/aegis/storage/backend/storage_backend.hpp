@@ -5,9 +5,9 @@
 #pragma once
 
 #include <aegis/storage/backend/policy.hpp>
+#include <aegis/storage/core/owned.hpp>
 
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <string_view>
 #include <type_traits>
@@ -24,7 +24,7 @@ class StorageLog {
 
   template <LogPolicy Log>
   static Result<StorageLog> of(Log log) {
-    StorageLog erased{std::unique_ptr<Interface>{new (std::nothrow) Holder<Log>{std::move(log)}}};
+    StorageLog erased{Owned<Interface>{new (std::nothrow) Holder<Log>{std::move(log)}}};
     if (!erased.log_) return Error{Errc::out_of_memory, "log"};
     return erased;
   }
@@ -35,6 +35,9 @@ class StorageLog {
   Result<void> cut(Lsn at) { return log_->cut(at); }
   Result<void> drop_before(Lsn lsn) { return log_->drop_before(lsn); }
   Result<void> reserve(std::uint64_t bytes) { return log_->reserve(bytes); }
+  bool spare_due() const { return log_->spare_due(); }
+  Result<void> prepare_spare() { return log_->prepare_spare(); }
+  Result<void> trim(bool keep_promised) { return log_->trim(keep_promised); }
   Lsn begin() const { return log_->begin(); }
   Lsn end() const { return log_->end(); }
   Lsn durable() const { return log_->durable(); }
@@ -51,6 +54,9 @@ class StorageLog {
     virtual Result<void> cut(Lsn at) = 0;
     virtual Result<void> drop_before(Lsn lsn) = 0;
     virtual Result<void> reserve(std::uint64_t bytes) = 0;
+    virtual bool spare_due() const = 0;
+    virtual Result<void> prepare_spare() = 0;
+    virtual Result<void> trim(bool keep_promised) = 0;
     virtual Lsn begin() const = 0;
     virtual Lsn end() const = 0;
     virtual Lsn durable() const = 0;
@@ -67,6 +73,18 @@ class StorageLog {
     Result<void> cut(Lsn at) override { return log.cut(at); }
     Result<void> drop_before(Lsn lsn) override { return log.drop_before(lsn); }
     Result<void> reserve(std::uint64_t bytes) override { return log.reserve(bytes); }
+    bool spare_due() const override {
+      if constexpr (SparingLog<Log>) return log.spare_due();
+      else return false;
+    }
+    Result<void> prepare_spare() override {
+      if constexpr (SparingLog<Log>) return log.prepare_spare();
+      else return {};
+    }
+    Result<void> trim(bool keep_promised) override {
+      if constexpr (SparingLog<Log>) return log.trim(keep_promised);
+      else return (void)keep_promised, Result<void>{};
+    }
     Lsn begin() const override { return log.begin(); }
     Lsn end() const override { return log.end(); }
     Lsn durable() const override { return log.durable(); }
@@ -76,9 +94,9 @@ class StorageLog {
     Log log;
   };
 
-  explicit StorageLog(std::unique_ptr<Interface> log) : log_(std::move(log)) {}
+  explicit StorageLog(Owned<Interface> log) : log_(std::move(log)) {}
 
-  std::unique_ptr<Interface> log_;  // empty only after a move
+  Owned<Interface> log_;  // empty only after a move
 };
 
 class StorageBackend {
@@ -107,9 +125,10 @@ class StorageBackend {
     virtual Result<bool> exists(BlockId id) = 0;
     virtual Result<void> sync() = 0;
     virtual void seal() = 0;
-    virtual Result<std::unique_ptr<PinInterface>> pin() = 0;
+    virtual Result<Owned<PinInterface>> pin() = 0;
     virtual Result<void> reserve(std::uint64_t bytes) = 0;
     virtual void release(std::uint64_t bytes) = 0;
+    virtual Result<void> trim() = 0;
     virtual Result<void> for_each(Visitor& visitor) = 0;
     virtual Result<StorageLog> open_log(const LogOptions& options) = 0;
     virtual Result<bool> has_log() = 0;
@@ -133,7 +152,7 @@ class StorageBackend {
   template <SealableBackend Backend>
     requires(!std::is_same_v<Backend, StorageBackend>)
   static Result<StorageBackend> of(Backend backend) {
-    StorageBackend erased{std::unique_ptr<Interface>{new (std::nothrow) Holder<Backend>{std::move(backend)}}};
+    StorageBackend erased{Owned<Interface>{new (std::nothrow) Holder<Backend>{std::move(backend)}}};
     if (!erased.backend_) return Error{Errc::out_of_memory, "backend"};
     return erased;
   }
@@ -147,6 +166,7 @@ class StorageBackend {
   Result<Pin> pin();
   Result<void> reserve(std::uint64_t bytes) { return backend_->reserve(bytes); }
   void release(std::uint64_t bytes) { backend_->release(bytes); }
+  Result<void> trim() { return backend_->trim(); }
   template <class Fn>
   Result<void> for_each(Fn&& fn) {
     Visiting<std::remove_reference_t<Fn>> visitor{fn};
@@ -181,10 +201,10 @@ class StorageBackend {
     Result<bool> exists(BlockId id) override { return backend.exists(id); }
     Result<void> sync() override { return backend.sync(); }
     void seal() override { backend.seal(); }
-    Result<std::unique_ptr<PinInterface>> pin() override {
+    Result<Owned<PinInterface>> pin() override {
       if constexpr (PinnableBackend<Backend>) {
         AEGIS_TRY(auto pinned, backend.pin());
-        std::unique_ptr<PinInterface> erased{new (std::nothrow) PinHolder<typename Backend::Pin>{std::move(pinned)}};
+        Owned<PinInterface> erased{new (std::nothrow) PinHolder<typename Backend::Pin>{std::move(pinned)}};
         if (!erased) return Error{Errc::out_of_memory, "pin"};
         return erased;
       } else {
@@ -197,6 +217,10 @@ class StorageBackend {
     }
     void release(std::uint64_t bytes) override {
       if constexpr (ReservableBackend<Backend>) backend.release(bytes);
+    }
+    Result<void> trim() override {
+      if constexpr (TrimmableBackend<Backend>) return backend.trim();
+      else return {};
     }
     Result<void> for_each(Visitor& visitor) override {
       return backend.for_each([&](BlockId id, std::size_t bytes) { visitor.visit(id, bytes); });
@@ -214,9 +238,9 @@ class StorageBackend {
     Backend backend;
   };
 
-  explicit StorageBackend(std::unique_ptr<Interface> backend) : backend_(std::move(backend)) {}
+  explicit StorageBackend(Owned<Interface> backend) : backend_(std::move(backend)) {}
 
-  std::unique_ptr<Interface> backend_;  // empty only after a move
+  Owned<Interface> backend_;  // empty only after a move
 };
 
 /// What the held backend's pin is; dropped before the backend.
@@ -231,19 +255,14 @@ class StorageBackend::Pin {
 
  private:
   friend class StorageBackend;
-  explicit Pin(std::unique_ptr<PinInterface> pin) : pin_(std::move(pin)) {}
+  explicit Pin(Owned<PinInterface> pin) : pin_(std::move(pin)) {}
 
-  std::unique_ptr<PinInterface> pin_;  // empty only after a move
+  Owned<PinInterface> pin_;  // empty only after a move
 };
 
 inline Result<StorageBackend::Pin> StorageBackend::pin() {
   AEGIS_TRY(auto pinned, backend_->pin());
   return Pin{std::move(pinned)};
 }
-
-static_assert(LogPolicy<StorageLog>);
-static_assert(SealableBackend<StorageBackend>);
-static_assert(PinnableBackend<StorageBackend>);
-static_assert(ReservableBackend<StorageBackend>);
 
 }  // namespace aegis::storage

@@ -5,7 +5,6 @@
 
 #include <aegis/storage/core/bytes.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

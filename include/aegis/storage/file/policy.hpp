@@ -4,6 +4,7 @@
 #pragma once
 
 #include <aegis/storage/core/bytes.hpp>
+#include <aegis/storage/core/concepts.hpp>
 #include <aegis/storage/core/result.hpp>
 
 #include <concepts>
@@ -37,7 +38,7 @@ struct Space {
 ///  6. map gives a shared mapping of bytes that were written before; it fails where direct() holds.
 template <class F>
 concept FileHandle =
-    std::movable<F> &&
+    Movable<F> &&
     requires(F file, const F constant, std::uint64_t offset, MutableBytes into, Bytes from) {
       { file.read_at(offset, into) } -> std::same_as<Result<std::size_t>>;
       { file.write_at(offset, from) } -> std::same_as<Result<void>>;
@@ -62,7 +63,7 @@ concept FileHandle =
 ///     taker, in this process or another, gets already_open with the holder's process id in found(). Freed when dropped.
 template <class D, class F>
 concept DirectoryHandle =
-    std::movable<D> && FileHandle<F> &&
+    Movable<D> && FileHandle<F> &&
     requires(D directory, std::string_view name, OpenFlags flags) {
       { directory.open(name, flags) } -> std::same_as<Result<F>>;
       { directory.exists(name) } -> std::same_as<Result<bool>>;
@@ -79,7 +80,7 @@ concept DirectoryHandle =
 ///  2. entropy gives unpredictable bits for ids.
 template <class P>
 concept FilePolicy =
-    std::copyable<P> &&
+    Copyable<P> &&
     DirectoryHandle<typename P::Directory, typename P::File> &&
     requires(P files, std::string_view path) {
       { files.open_directory(path, true) } -> std::same_as<Result<typename P::Directory>>;

@@ -67,9 +67,11 @@ class PosixDirectory {
     if (create && !made && errno != EEXIST) return posix_error("making of a directory");
     PosixDirectory directory{PosixDescriptor{retried([&] { return ::open(terminated.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); })}};
     if (!directory.descriptor_) return posix_error("opening of a directory");
-    if (!made) return directory;
+    if (!create) return directory;
+    // One that is there may be of a process that died before this sync. A parent that cannot be opened was not written by us.
     const PosixDescriptor parent{retried([&] { return ::openat(directory.descriptor_.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC); })};
-    if (!parent || retried([&] { return ::fsync(parent.get()); }) != 0) return posix_error("sync of a new directory's parent");
+    if (!parent && !made && (errno == EACCES || errno == EPERM)) return directory;
+    if (!parent || retried([&] { return ::fsync(parent.get()); }) != 0) return posix_error("sync of a directory's parent");
     return directory;
   }
 

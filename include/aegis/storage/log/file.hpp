@@ -8,6 +8,7 @@
 #include <aegis/storage/core/axis.hpp>
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/file/policy.hpp>
 #include <aegis/storage/log/policy.hpp>
@@ -17,7 +18,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <string_view>
@@ -38,7 +38,7 @@ class FileLog {
   /// ever acknowledged: segments that stand there are thrown away. end() is then options.start; otherwise where the last
   /// segment's room ends, until cut() says how much of it is true.
   static Result<FileLog> open(Directory directory, const LogOptions& options) {
-    std::unique_ptr<State> state{new (std::nothrow) State{options.process_durable}};
+    Owned<State> state{new (std::nothrow) State{options.process_durable}};
     if (!state || !state->bounce || !state->read_bounce) return Error{Errc::out_of_memory, "log"};
     AEGIS_TRY(state->chain, SegmentScan<Files>::open(std::move(directory), options));
     state->stand_at(options.create ? options.start : state->chain->tail().limit());
@@ -54,7 +54,10 @@ class FileLog {
     if (!state_->process_durable && bytes.size() % unit_bytes() != 0) return Error{Errc::invalid_argument, "length of an append to the log"};
     Lsn at = end();
     Chain& chain = *state_->chain;
-    if (bytes.size() > chain.tail().limit() - at && bytes.size() > chain.full_room() - at) AEGIS_TRY(chain.reserve(at + bytes.size()));
+    if (bytes.size() > chain.tail().limit() - at) {
+      chain.promise(at + bytes.size());  // a trim that comes now leaves the room that is counted here
+      if (bytes.size() > chain.full_room() - at) AEGIS_TRY(chain.reserve(at + bytes.size()));
+    }
     while (!bytes.empty()) {
       if (at == chain.tail().limit()) AEGIS_TRY(poisoning(chain.advance(at)));
       Segment& segment = chain.tail();
@@ -133,6 +136,16 @@ class FileLog {
     return state_->chain->reserve(end() + bytes);
   }
 
+  bool spare_due() const { return state_->chain->spare_due(end()); }
+  Result<void> prepare_spare() {
+    AEGIS_TRY(alive());
+    return state_->chain->prepare_spare(end());
+  }
+  Result<void> trim(bool keep_promised) {
+    AEGIS_TRY(alive());
+    return state_->chain->trim(0, keep_promised);
+  }
+
   Lsn begin() const { return state_->chain->begin(); }
   Lsn end() const { return Lsn{state_->end.load(std::memory_order_acquire)}; }
   Lsn durable() const { return Lsn{state_->durable.load(std::memory_order_acquire)}; }
@@ -152,7 +165,7 @@ class FileLog {
       durable.store(number(lsn), std::memory_order_release);
     }
 
-    std::unique_ptr<Chain> chain;
+    Owned<Chain> chain;
     const bool process_durable;
     AlignedBuffer bounce{std::size_t{256} << 10};       // the appender's
     AlignedBuffer read_bounce{std::size_t{256} << 10};  // under `reading`
@@ -162,7 +175,7 @@ class FileLog {
     std::atomic<bool> failed{false};                    // never cleared
   };
 
-  explicit FileLog(std::unique_ptr<State> state) : state_(std::move(state)) {}
+  explicit FileLog(Owned<State> state) : state_(std::move(state)) {}
 
   Result<void> alive() const {
     if (state_->failed.load(std::memory_order_acquire) || state_->chain->failed()) return Error{Errc::engine_failed, "log"};
@@ -182,7 +195,7 @@ class FileLog {
     while (seen < number(lsn) && !state_->durable.compare_exchange_weak(seen, number(lsn), std::memory_order_acq_rel)) {}
   }
 
-  std::unique_ptr<State> state_;  // null only when moved from
+  Owned<State> state_;  // null only when moved from
 };
 
 }  // namespace aegis::storage

@@ -7,7 +7,6 @@
 #include <aegis/storage/file/memory_disk.hpp>
 #include <aegis/storage/log/policy.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <string_view>
@@ -125,9 +124,9 @@ class MemoryLog {
     }
     if (!log.exists) return Error{Errc::corrupt_log, "missing log"};
     if (log.identity.store != options.identity.store)
-      return Error::mismatch(Errc::incompatible_format, "store of the log", options.identity.store, log.identity.store);
+      return Error::foreign("store id of the log", options.identity.store, log.identity.store);
     if (log.identity.lineage != options.identity.lineage)
-      return Error::mismatch(Errc::incompatible_format, "lineage of the log", options.identity.lineage, log.identity.lineage);
+      return Error::foreign("lineage id of the log", options.identity.lineage, log.identity.lineage);
     return {};
   }
 
@@ -154,7 +153,5 @@ class MemoryLog {
   std::uint64_t most_bytes_;      // max_bytes, or more when a longer log was found: then it can still be recovered and dropped
   std::atomic<bool> failed_{false};  // once set, for ever
 };
-
-static_assert(LogPolicy<MemoryLog>);
 
 }  // namespace aegis::storage

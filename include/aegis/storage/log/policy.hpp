@@ -5,6 +5,7 @@
 
 #include <aegis/storage/core/axis.hpp>
 #include <aegis/storage/core/bytes.hpp>
+#include <aegis/storage/core/concepts.hpp>
 #include <aegis/storage/core/ids.hpp>
 #include <aegis/storage/core/result.hpp>
 
@@ -31,14 +32,15 @@ struct LogOptions {
 ///  6. cut forgets everything at or after an LSN and appends there next, also when the LSN lies beyond the end; it is
 ///     durable on return in so far as the old bytes' segments are no longer part of the log beyond the one cut in two.
 ///  7. drop_before frees whole segments that lie below an LSN; begin() rises to the first LSN still readable.
-///  8. reserve(bytes) promises that so many more bytes can be appended without no_space; busy when max_bytes would be passed.
+///  8. reserve(bytes) promises that so many bytes can be appended from end() on without no_space; busy when max_bytes would be
+///     passed. It is not cumulative: who wants room for several appends asks for their sum.
 ///  9. A log of another identity is refused with incompatible_format, one with a missing segment with corrupt_log.
 /// 10. No append or sync touches a unit that holds bytes already claimed durable.
 template <class L>
 concept LogPolicy =
-    std::movable<L> && OnAxis<L, Axis::log> &&
+    Movable<L> && OnAxis<L, Axis::log> &&
     requires(L log, const L constant, Bytes bytes, MutableBytes into, Lsn lsn, std::uint64_t count) {
-      { L::durable_medium } -> std::convertible_to<bool>;  // false: a power cut takes it all
+      { L::durable_medium } -> ConvertsTo<bool>;  // false: a power cut takes it all
       { log.append(bytes) } -> std::same_as<Result<void>>;
       { log.sync() } -> std::same_as<Result<void>>;
       { log.read(lsn, into) } -> std::same_as<Result<std::size_t>>;
@@ -52,5 +54,15 @@ concept LogPolicy =
       { constant.used_bytes() } -> std::same_as<std::uint64_t>;
       { constant.max_bytes() } -> std::same_as<std::uint64_t>;
     };
+
+/// Refinement: a log that keeps spare segments. Any thread, beside everything but cut; failing harms nothing but itself.
+/// spare_due() is cheap and tells that prepare_spare() would save a later reserve() the making of a segment. trim(keep)
+/// gives back all spares but one, and with `keep` no room that reserve() promised.
+template <class L>
+concept SparingLog = LogPolicy<L> && requires(L log, const L constant, bool keep) {
+  { constant.spare_due() } -> std::same_as<bool>;
+  { log.prepare_spare() } -> std::same_as<Result<void>>;
+  { log.trim(keep) } -> std::same_as<Result<void>>;
+};
 
 }  // namespace aegis::storage

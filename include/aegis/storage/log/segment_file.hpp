@@ -6,6 +6,7 @@
 #include <aegis/storage/core/assert.hpp>
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/file/policy.hpp>
 #include <aegis/storage/log/segment.hpp>
@@ -13,7 +14,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <new>
 #include <optional>
 #include <utility>
@@ -37,7 +37,7 @@ class AlignedBuffer {
   struct Free {
     void operator()(std::byte* bytes) const { ::operator delete(bytes, std::align_val_t{alignment}); }
   };
-  std::unique_ptr<std::byte, Free> bytes_;
+  Owned<std::byte, Free> bytes_;
   std::size_t size_ = 0;
 };
 
@@ -52,14 +52,14 @@ class SegmentFile {
   SegmentFile(File file, std::uint64_t id, std::uint64_t size) : file_(std::move(file)), id_(id), size_(size) {}
 
   /// Opens what stands there already; the size is checked by whoever knows what it has to be.
-  static Result<std::unique_ptr<SegmentFile>> open(Directory& directory, SegmentRole role, std::uint64_t id, bool direct) {
+  static Result<Owned<SegmentFile>> open(Directory& directory, SegmentRole role, std::uint64_t id, bool direct) {
     AEGIS_TRY(File file, directory.open(SegmentName{role, id}, {.direct = direct}));
     AEGIS_TRY(const std::uint64_t size, file.size());
     return wrapped(std::move(file), id, size);
   }
 
   /// Makes a file of `size` zeros, written and durable, under its fresh name.
-  static Result<std::unique_ptr<SegmentFile>> make(Directory& directory, std::uint64_t id, std::uint64_t size, bool direct) {
+  static Result<Owned<SegmentFile>> make(Directory& directory, std::uint64_t id, std::uint64_t size, bool direct) {
     AEGIS_TRY(File file, directory.open(SegmentName{SegmentRole::fresh, id}, {.create = true, .exclusive = true, .direct = direct}));
     AEGIS_TRY(file.allocate(0, size));
     AlignedBuffer zeros{size < fill_bytes ? static_cast<std::size_t>(size) : fill_bytes};
@@ -169,8 +169,8 @@ class SegmentFile {
  private:
   static constexpr std::size_t fill_bytes = std::size_t{1} << 20;
 
-  static Result<std::unique_ptr<SegmentFile>> wrapped(File file, std::uint64_t id, std::uint64_t size) {
-    std::unique_ptr<SegmentFile> made{new (std::nothrow) SegmentFile{std::move(file), id, size}};
+  static Result<Owned<SegmentFile>> wrapped(File file, std::uint64_t id, std::uint64_t size) {
+    Owned<SegmentFile> made{new (std::nothrow) SegmentFile{std::move(file), id, size}};
     if (!made) return Error{Errc::out_of_memory, "opening of a log segment"};
     return made;
   }

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <aegis/storage/core/assert.hpp>
+#include <aegis/storage/core/owned.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <new>
 #include <utility>
 
@@ -19,7 +19,7 @@ class SegmentQueue {
   bool ensure(std::size_t count) {
     if (count <= room_) return true;
     const std::size_t room = count < 2 * room_ ? 2 * room_ : count;
-    std::unique_ptr<std::unique_ptr<T>[]> slots{new (std::nothrow) std::unique_ptr<T>[room]};
+    Owned<Owned<T>[]> slots{new (std::nothrow) Owned<T>[room]};
     if (!slots) return false;
     for (std::size_t i = 0; i < size_; ++i) slots[i] = std::move(slot(i));
     slots_ = std::move(slots);
@@ -34,26 +34,26 @@ class SegmentQueue {
   T& front() const { return (*this)[0]; }
   T& back() const { return (*this)[size_ - 1]; }
 
-  void push_back(std::unique_ptr<T> object) {
+  void push_back(Owned<T> object) {
     AEGIS_ASSERT(size_ < room_);
     slots_[(begin_ + size_++) % room_] = std::move(object);
   }
-  std::unique_ptr<T> pop_front() {
+  Owned<T> pop_front() {
     AEGIS_ASSERT(size_ > 0);
-    std::unique_ptr<T> object = std::move(slots_[begin_]);
+    Owned<T> object = std::move(slots_[begin_]);
     begin_ = (begin_ + 1) % room_;
     --size_;
     return object;
   }
-  std::unique_ptr<T> pop_back() {
+  Owned<T> pop_back() {
     AEGIS_ASSERT(size_ > 0);
     return std::move(slot(--size_));
   }
 
  private:
-  std::unique_ptr<T>& slot(std::size_t i) { return slots_[(begin_ + i) % room_]; }
+  Owned<T>& slot(std::size_t i) { return slots_[(begin_ + i) % room_]; }
 
-  std::unique_ptr<std::unique_ptr<T>[]> slots_;  // a ring: size_ objects from begin_ on
+  Owned<Owned<T>[]> slots_;  // a ring: size_ objects from begin_ on
   std::size_t room_ = 0;
   std::size_t begin_ = 0;
   std::size_t size_ = 0;

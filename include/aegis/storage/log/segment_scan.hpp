@@ -4,16 +4,16 @@
 #pragma once
 
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
+#include <aegis/storage/core/sort.hpp>
 #include <aegis/storage/file/policy.hpp>
 #include <aegis/storage/log/policy.hpp>
 #include <aegis/storage/log/segment.hpp>
 #include <aegis/storage/log/segment_chain.hpp>
 #include <aegis/storage/log/segment_file.hpp>
 
-#include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <optional>
 #include <string>
@@ -33,13 +33,13 @@ class SegmentScan {
 
   /// corrupt_log: a segment is missing or damaged; incompatible_format: another store's, or another format. The error's
   /// id is the segment's number. With options.create what stands there is the leftover of a creation that never ended.
-  static Result<std::unique_ptr<Chain>> open(Directory directory, const LogOptions& options) {
+  static Result<Owned<Chain>> open(Directory directory, const LogOptions& options) {
     const std::uint64_t segment_bytes = options.segment_bytes != 0 ? options.segment_bytes : options.max_bytes / 8;
     const bool sizes_fit = options.max_bytes >= 2 * Segment::smallest_bytes && segment_bytes <= options.max_bytes / 2 &&
                            options.max_bytes / most_segments <= std::max(segment_bytes, Segment::smallest_bytes);
     if (!sizes_fit) return Error{Errc::invalid_argument, "max_bytes and segment_bytes of the log"};
     if (options.create && number(options.start) % Chain::unit_bytes != 0) return Error{Errc::invalid_argument, "start of the log"};
-    std::unique_ptr<Chain> chain{new (std::nothrow) Chain{std::move(directory), options}};
+    Owned<Chain> chain{new (std::nothrow) Chain{std::move(directory), options}};
     if (!chain) return Error{Errc::out_of_memory, "log"};
     SegmentScan scan{*chain, options};
     AEGIS_TRY(scan.find_files());
@@ -51,11 +51,13 @@ class SegmentScan {
 
   static Result<bool> log_exists(Directory& directory) {
     AEGIS_TRY(const std::vector<std::string> names, directory.list());
-    return std::any_of(names.begin(), names.end(), [](const std::string& name) { return SegmentName::parse(SegmentRole::wal, name).has_value(); });
+    for (const std::string& name : names)
+      if (SegmentName::parse(SegmentRole::wal, name)) return true;
+    return false;
   }
 
  private:
-  using Owned = std::vector<std::unique_ptr<Segment>>;
+  using Segments = std::vector<Owned<Segment>>;
 
   SegmentScan(Chain& chain, const LogOptions& options) : chain_(chain), options_(options) {}
 
@@ -70,17 +72,16 @@ class SegmentScan {
       }
     }
     if (segments_.empty() && !options_.create) return Error{Errc::corrupt_log, "log without any segment"};
-    const auto by_number = [](const auto& a, const auto& b) { return a->id() < b->id(); };
-    std::sort(segments_.begin(), segments_.end(), by_number);
-    std::sort(spares_.begin(), spares_.end(), by_number);
+    for (Segments* owned : {&segments_, &spares_})
+      sort(owned->data(), owned->size(), [](const Owned<Segment>& a, const Owned<Segment>& b) { return a->id() < b->id(); });
     AEGIS_TRY(chain_.directory().sync());
-    for (const Owned* owned : {&segments_, &spares_})
+    for (const Segments* owned : {&segments_, &spares_})
       for (const auto& file : *owned) AEGIS_TRY(file->forget_cache());
     return {};
   }
 
-  Result<void> take(SegmentRole role, std::uint64_t id, Owned& into) {
-    AEGIS_TRY(std::unique_ptr<Segment> file, Segment::open(chain_.directory(), role, id, chain_.direct()));
+  Result<void> take(SegmentRole role, std::uint64_t id, Segments& into) {
+    AEGIS_TRY(Owned<Segment> file, Segment::open(chain_.directory(), role, id, chain_.direct()));
     AEGIS_TRY(file->settle());
     into.push_back(std::move(file));
     return {};
@@ -105,9 +106,9 @@ class SegmentScan {
     const std::uint64_t sequence = header.sequence;
     const StoreIdentity found = header.identity, expected = options_.identity;
     if (found.store != expected.store)
-      return Error::mismatch(Errc::incompatible_format, "store id of log segment", expected.store, found.store, sequence);
+      return Error::foreign("store id of log segment", expected.store, found.store, sequence);
     if (found.lineage != expected.lineage)
-      return Error::mismatch(Errc::incompatible_format, "lineage id of log segment", expected.lineage, found.lineage, sequence);
+      return Error::foreign("lineage id of log segment", expected.lineage, found.lineage, sequence);
     if (header.unit_bytes != Chain::unit_bytes)
       return Error::mismatch(Errc::incompatible_format, "unit size of log segment", Chain::unit_bytes, header.unit_bytes, sequence);
     const bool sane = number(header.first) % Chain::unit_bytes == 0 && header.segment_bytes % Chain::unit_bytes == 0 &&
@@ -129,7 +130,7 @@ class SegmentScan {
       if (size % Chain::unit_bytes != 0 || size < Segment::smallest_bytes)
         leftovers_.emplace_back(SegmentName{SegmentRole::spare, id});
       else
-        AEGIS_TRY(chain_.add_spare(std::move(spare), id));
+        AEGIS_TRY(chain_.add_spare(std::move(spare)));
     }
     if (options_.create) AEGIS_TRY(chain_.start(options_.start, newest + 1));
     return {};
@@ -138,7 +139,7 @@ class SegmentScan {
   /// Then the spare that a log always has; an old log opens without it on a full disk.
   Result<void> clear_leftovers() {
     for (const std::string& name : leftovers_) AEGIS_TRY(chain_.directory().unlink(name));
-    AEGIS_TRY(chain_.trim());
+    AEGIS_TRY(chain_.trim(options_.max_bytes, false));
     if (!leftovers_.empty()) AEGIS_TRY(chain_.directory().sync());
     const auto spare = chain_.ensure_spares(1);
     const bool bearable = spare || (!options_.create && (spare.error().code() == Errc::no_space || spare.error().code() == Errc::busy));
@@ -148,7 +149,7 @@ class SegmentScan {
 
   Chain& chain_;
   const LogOptions& options_;
-  Owned segments_, spares_;
+  Segments segments_, spares_;
   std::vector<SegmentHeader> headers_;  // of segments_, from first_ on
   std::size_t first_ = 0;               // where the chain begins in segments_
   std::vector<std::string> leftovers_;  // files that no log needs
