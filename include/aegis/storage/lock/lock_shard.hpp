@@ -3,10 +3,9 @@
 // happens only when no node is left over; the caller holds the mutex.
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/lock/lock_queue.hpp>
 
-#include <algorithm>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -21,7 +20,7 @@ struct alignas(64) Shard {
 
   ~Shard() {
     for (std::size_t i = 0; i < bucket_count; ++i) AEGIS_ASSERT(buckets[i] == nullptr);
-    while (Request* const request = free_requests) free_requests = request->next_of_owner, delete request;
+    while (KeyRequest* const request = free_requests) free_requests = static_cast<KeyRequest*>(request->next_of_owner), delete request;
     while (Head* const head = free_heads) free_heads = head->next, destroy(head);
   }
   static void destroy(Head* head) {
@@ -37,7 +36,7 @@ struct alignas(64) Shard {
     return nullptr;
   }
   bool grow(std::size_t wanted) {
-    std::unique_ptr<Head*[]> old{new (std::nothrow) Head* [wanted] {}};
+    Owned<Head*[]> old{new (std::nothrow) Head* [wanted] {}};
     if (!old) return false;
     buckets.swap(old);
     const std::size_t old_count = std::exchange(bucket_count, wanted);
@@ -81,12 +80,12 @@ struct alignas(64) Shard {
     head.next = std::exchange(free_heads, &head);
     ++free_head_count;
   }
-  Request* make_request() {
-    Request* request = free_requests;
+  KeyRequest* make_request() {
+    KeyRequest* request = free_requests;
     if (request != nullptr) {
-      free_requests = request->next_of_owner;
+      free_requests = static_cast<KeyRequest*>(request->next_of_owner);
       --free_request_count;
-    } else if ((request = new (std::nothrow) Request) != nullptr) {
+    } else if ((request = new (std::nothrow) KeyRequest) != nullptr) {
       ++allocations;
     }
     if (request == nullptr) return nullptr;
@@ -95,19 +94,24 @@ struct alignas(64) Shard {
     ++request_count;
     return request;
   }
-  void recycle(Request* request) {
+  void recycle(KeyRequest* request) {
     --request_count;
     if (free_request_count == kept_nodes) return delete request;
     request->next_of_owner = std::exchange(free_requests, request);
     ++free_request_count;
   }
 
-  mutable std::mutex mutex;  // guards everything that hangs on the shard; two are held only by closes_circle, by rising index
-  std::unique_ptr<Head*[]> buckets;
+  template <class Fn>
+  static void for_each_blocker(Request& request, Fn&& fn) {
+    locks::for_each_blocker(static_cast<KeyRequest&>(request), fn);
+  }
+
+  mutable std::mutex mutex;  // guards everything that hangs on the shard; two are held only by a search for circles, by rising index
+  Owned<Head*[]> buckets;
   std::size_t bucket_count = 0;  // a power of two
   std::uint64_t head_count = 0, request_count = 0, allocations = 0;
   std::uint64_t visits = 0;
-  Request* free_requests = nullptr;
+  KeyRequest* free_requests = nullptr;
   Head* free_heads = nullptr;
   std::uint32_t free_request_count = 0, free_head_count = 0;
 };

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// How owners wait for locks, whatever is locked: parked until they are granted, without polling, until their time is up.
+// A wait that would close a circle is refused to the one who closes it.
+#pragma once
+
+#include <aegis/storage/core/clock.hpp>
+#include <aegis/storage/core/result.hpp>
+#include <aegis/storage/lock/lock_owner.hpp>
+
+#include <array>
+#include <mutex>
+#include <utility>
+
+namespace aegis::storage {
+
+struct LockOptions {
+  Milliseconds timeout{10'000};  ///< The longest wait, unless acquire() is given another.
+  unsigned overtake_limit = 0;   ///< How many newcomers may pass one waiter that they exclude.
+  unsigned spins = 64;           ///< Looks at the grant before a waiter parks.
+};
+
+struct LockStats {
+  std::uint64_t locks = 0, keys = 0;         ///< Held at present; held or waited for at present.
+  std::uint64_t waiting = 0;                 ///< Owners that wait at present.
+  std::uint64_t waits = 0, deadlocks = 0, timeouts = 0;
+  std::uint64_t allocations = 0, visits = 0; ///< Since open: nodes allocated; nodes looked at by acquire and release_all.
+};
+
+struct LockOutcome {
+  bool waited = false;    ///< Others may have committed between the call and its return.
+  bool was_held = false;  ///< The owner held this mode, or a stronger one, before.
+};
+
+namespace locks {
+
+/// The waiting in a lock table of `count` regions. A Region has a `mutex`, which guards the requests in it, and
+/// for_each_blocker(request, fn), which calls fn(LockOwner&) for everyone whom a waiting request waits for. Whoever becomes
+/// a blocker of one that waits already must itself be running, or be the one who begins to wait; so a circle is complete
+/// when one of its members begins to wait, and that one finds it.
+template <class Region, std::uint32_t count>
+class Waits {
+ public:
+  Waits(std::array<Region, count>& regions, unsigned spins) : regions_(regions), spins_(spins) {}
+
+  /// The request stands in a queue of the region, whose mutex is held. On success it was granted, and may be gone. After
+  /// deadlock or lock_timeout the caller takes it out of its queue before it lets go of the mutex.
+  Result<LockOutcome> wait(std::unique_lock<std::mutex>& lock, Region& region, Request& request, Milliseconds timeout, TableId table) {
+    if (timeout <= Milliseconds::zero()) return Error{Errc::lock_timeout, "lock in table", number(table)};
+    LockOwner& owner = *request.owner;
+    owner.is_granted_.store(false, std::memory_order_relaxed);
+    owner.wish_ = &request;
+    owner.waits_in_.store(static_cast<std::uint32_t>(&region - regions_.data()), std::memory_order_seq_cst);
+    if (closes_circle(lock, region, owner)) {
+      deadlocks_.fetch_add(1, std::memory_order_relaxed);
+      stop_waiting(owner);
+      return Error{Errc::deadlock, "lock in table", number(table)};
+    }
+    waits_.fetch_add(1, std::memory_order_relaxed);
+    if (!owner.is_granted_.load(std::memory_order_relaxed)) {
+      waiting_.fetch_add(1, std::memory_order_acq_rel);
+      owner.is_parked_.store(true, std::memory_order_release);
+      lock.unlock();
+      for (unsigned i = 0; i < spins_ && !owner.is_granted_.load(std::memory_order_acquire); ++i) pause();
+      lock.lock();
+    }
+    constexpr Milliseconds a_year{std::chrono::hours{24 * 365}};
+    const auto deadline = SteadyClock::now() + (timeout < a_year ? timeout : a_year);
+    while (!owner.is_granted_.load(std::memory_order_relaxed))
+      if (!owner.granted_signal_.wait_until(lock, deadline) && !owner.is_granted_.load(std::memory_order_relaxed)) {
+        timeouts_.fetch_add(1, std::memory_order_relaxed);
+        stop_waiting(owner);
+        return Error{Errc::lock_timeout, "lock in table", number(table)};
+      }
+    return LockOutcome{.waited = true};
+  }
+
+  /// The owner's wish was granted. Under the region's mutex to the end: the owner may be gone as soon as it is free.
+  void wake(LockOwner& owner) {
+    stop_waiting(owner);
+    owner.is_granted_.store(true, std::memory_order_release);
+    owner.granted_signal_.notify_one();
+  }
+
+  std::uint64_t waiting() const { return waiting_.load(std::memory_order_acquire); }
+  LockStats stats() const { return {.waiting = waiting(), .waits = waits_.load(), .deadlocks = deadlocks_.load(), .timeouts = timeouts_.load()}; }
+
+ private:
+  void stop_waiting(LockOwner& owner) {
+    owner.wish_ = nullptr;
+    owner.waits_in_.store(nowhere, std::memory_order_seq_cst);
+    if (owner.is_parked_.exchange(false, std::memory_order_acq_rel)) waiting_.fetch_sub(1, std::memory_order_acq_rel);
+  }
+
+  static void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+  }
+
+  // Whether the owners that `owner` waits for wait, in the end, for it. Most often nobody in sight waits in another region
+  // and this region's mutex is enough; else all of them are taken. Whoever of a circle began to wait last (waits_in_ is
+  // seq_cst) sees all others waiting, so a circle is found; the searches that hold all mutexes come one after the other
+  // and a victim leaves its queue under them, so it is found by one.
+  bool closes_circle(std::unique_lock<std::mutex>& lock, Region& region, LockOwner& owner) {
+    bool leaves_region = false;
+    if (circle_in_sight(owner, &region, leaves_region)) return true;
+    if (!leaves_region) return false;
+    lock.unlock();
+    for (Region& each : regions_) each.mutex.lock();
+    const bool found = !owner.is_granted_.load(std::memory_order_relaxed) && circle_in_sight(owner, nullptr, leaves_region);
+    for (Region& each : regions_)
+      if (&each != &region) each.mutex.unlock();
+    lock = std::unique_lock{region.mutex, std::adopt_lock};
+    return found;
+  }
+
+  // Breadth first over owners that wait in `only` (nullptr: anywhere), whose mutexes are held.
+  bool circle_in_sight(LockOwner& owner, const Region* only, bool& leaves_region) {
+    const std::uint64_t search = searches_.fetch_add(1, std::memory_order_relaxed) + 1;
+    LockOwner* last = &owner;
+    owner.next_to_visit_ = nullptr;
+    owner.visited_by_ = search;
+    bool found = false;
+    for (LockOwner* at = &owner; at != nullptr && !found; at = at->next_to_visit_)
+      Region::for_each_blocker(*at->wish_, [&](LockOwner& blocker) {
+        if (&blocker == &owner) found = true;
+        const std::uint32_t where = blocker.waits_in_.load(std::memory_order_seq_cst);
+        if (found || where == nowhere) return;
+        if (only != nullptr && &regions_[where] != only) {
+          leaves_region = true;
+          return;
+        }
+        if (std::exchange(blocker.visited_by_, search) == search) return;
+        blocker.next_to_visit_ = nullptr;
+        last->next_to_visit_ = &blocker;
+        last = &blocker;
+      });
+    return found;
+  }
+
+  std::array<Region, count>& regions_;
+  const unsigned spins_;
+  std::atomic<std::uint64_t> searches_{0};
+  std::atomic<std::uint64_t> waiting_{0};  // owners whose is_parked_ is set
+  std::atomic<std::uint64_t> waits_{0}, deadlocks_{0}, timeouts_{0};
+};
+
+}  // namespace locks
+
+}  // namespace aegis::storage
