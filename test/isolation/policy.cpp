@@ -33,7 +33,11 @@ struct Recording {
       writes.for_each_key([&](TableId, std::string_view key) { commit.emplace_back(key); });
       return commit;
     }
-    Result<Timestamp> validate(const Footprint&, Timestamp after) const { return after; }
+    Result<Commit> prepare_table(TableId) { return Commit{}; }
+    template <class Lost>
+    Result<Timestamp> validate(const Footprint&, Timestamp after, Lost&&) const {
+      return after;
+    }
     void remember(Commit&&, Timestamp) {}
     void forget(Timestamp) {}
   };
@@ -73,10 +77,11 @@ TEST_CASE_TEMPLATE("a level that tracks nothing takes no room and never refuses"
   CHECK(footprint.note_range(TableId{1}, {"a", "b"}));
   auto validator = Policy::Validator::open(0);
   REQUIRE(validator);
+  CHECK(validator->prepare_table(TableId{1}));
   auto commit = validator->prepare(isolation::AnyWrites{});
   REQUIRE(commit);
   validator->remember(*std::move(commit), Timestamp{5});
-  auto validated = validator->validate(footprint, Timestamp{3});
+  auto validated = validator->validate(footprint, Timestamp{3}, isolation::NoLostKey{});
   REQUIRE(validated);
   CHECK(*validated == Timestamp{3});
 }
