@@ -16,9 +16,12 @@
 #include <aegis/storage/eviction/clock.hpp>
 #include <aegis/storage/eviction/lru.hpp>
 #include <aegis/storage/isolation/read_committed.hpp>
+#include <aegis/storage/isolation/serializable.hpp>
 #include <aegis/storage/isolation/snapshot_isolation.hpp>
+#include <aegis/storage/isolation/two_phase_locking.hpp>
 #include <aegis/storage/latch/optimistic.hpp>
 #include <aegis/storage/latch/plain.hpp>
+#include <aegis/storage/lock/interval_lock_manager.hpp>
 #include <aegis/storage/lock/lock_manager.hpp>
 #include <aegis/storage/log/file.hpp>
 #include <aegis/storage/log/memory.hpp>

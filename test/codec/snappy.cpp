@@ -2,7 +2,7 @@
 #include <aegis/storage/codec/snappy.hpp>
 #include <aegis/storage/testing/codec_suite.hpp>
 
-#include <support/largest_allocation.hpp>
+#include <support/allocations.hpp>
 #include <support/promises.hpp>
 #include <support/random.hpp>
 

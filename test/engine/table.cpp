@@ -96,3 +96,30 @@ TEST_CASE("a table may be dropped and made anew beside writers and readers: each
   CHECK(engine.tables()->empty());
   CHECK(engine.stats().used_pages <= 4);  // the map, the catalog
 }
+
+TEST_CASE("a snapshot from before a bulk load ended sees nothing of it, one from after it everything") {
+  MemoryDisk disk;
+  Stack engine = open_on<Stack>(disk, small_options<Stack>());
+  const auto other = table_of(engine, "other");
+  auto before = engine.snapshot();
+  auto writer = engine.begin();
+  CHECK_FALSE(before.get(other, "k").value());
+  CHECK_FALSE(writer.get(other, "k").value());
+  auto loader = engine.load_table("loaded");
+  REQUIRE(loader);
+  REQUIRE(loader->append("k", "v"));
+  const auto loaded = loader->finish();
+  REQUIRE(loaded);
+  const auto seen = before.get(*loaded, "k");
+  REQUIRE_FALSE(seen);
+  CHECK(seen.error().code() == Errc::table_not_found);
+  auto rows = before.scan(*loaded);
+  CHECK_FALSE(rows.valid());
+  CHECK(rows.status().error().code() == Errc::table_not_found);
+  CHECK_FALSE(writer.get(*loaded, "k"));
+  auto after = engine.snapshot();
+  CHECK(after.get(*loaded, "k").value() == "v");
+  REQUIRE(engine.drop_table("loaded"));
+  CHECK_FALSE(before.get(*loaded, "k"));
+  CHECK(after.get(*loaded, "k").value() == "v");  // the drop came after it
+}

@@ -219,6 +219,20 @@ TEST_CASE("D25: the first updater wins: writing what was changed after the snaps
   check_at_rest(world.engine);
 }
 
+TEST_CASE("who sees the last change of a key may write it, though what it replaced is still kept for an older snapshot") {
+  World world;
+  put(world.engine, world.table, "a", "1");
+  auto older = world.engine.snapshot();
+  CHECK(got(older.get(world.table, "a")) == "1");
+  put(world.engine, world.table, "a", "2");
+  auto txn = world.engine.begin();
+  CHECK(got(txn.get(world.table, "a")) == "2");
+  CHECK(txn.update(world.table, "a", "3").has_value());
+  CHECK(txn.commit().has_value());
+  CHECK(got(older.get(world.table, "a")) == "1");
+  CHECK(contents(world.engine, world.table) == Rows{{"a", "3"}});
+}
+
 TEST_CASE("a conflict stays one after the replaced version's reader has gone, and a deleted key conflicts too") {
   World world;
   put(world.engine, world.table, "a", "1");

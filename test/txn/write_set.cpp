@@ -123,35 +123,59 @@ TEST_CASE("rolling back to a savepoint brings back what was there, and its memor
   WriteSet writes{plenty};
   put(writes, t1, "kept", "1");
   put(writes, t1, "changed", "1");
-  const std::size_t bytes = writes.bytes();
-  const auto outer = writes.mark();
+  const std::uint64_t outer = writes.mark().value();
   put(writes, t1, "changed", "2");
-  const auto inner = writes.mark();
+  const std::uint64_t inner = writes.mark().value();
   REQUIRE(writes.write(t1, "changed", WriteKind::erase, {}));
   put(writes, t1, "added", std::string(10000, 'x'));
-  writes.rollback_to(inner);
+  REQUIRE(writes.rollback_to(inner));
   CHECK(writes.find(t1, "changed")->value() == "2");
   CHECK(writes.find(t1, "added") == nullptr);
   SUBCASE("a mark may be returned to more than once") {
     put(writes, t1, "changed", "3");
-    writes.rollback_to(inner);
+    REQUIRE(writes.rollback_to(inner));
     CHECK(writes.find(t1, "changed")->value() == "2");
   }
-  writes.rollback_to(outer);
+  REQUIRE(writes.rollback_to(outer));
   CHECK(writes.find(t1, "changed")->value() == "1");
   CHECK(writes.size() == 2);
-  CHECK(writes.bytes() == bytes);
   CHECK(writes.arena_bytes() <= 4096);
+  CHECK_FALSE(writes.rollback_to(inner));  // it went with the rollback to the outer one
+  CHECK_FALSE(writes.rollback_to(0));
+  CHECK_FALSE(writes.rollback_to(inner + 1));
+  CHECK(writes.find(t1, "changed")->value() == "1");
+  writes.clear();
+  CHECK_FALSE(writes.rollback_to(outer));
+  CHECK(writes.bytes() == 0);
+}
+
+TEST_CASE("rolling back gives back what the writes counted against the limit, and savepoints count, too") {
+  WriteSet writes{2000};
+  put(writes, t1, "k", "v");
+  const std::size_t before = writes.bytes();
+  const std::uint64_t first = writes.mark().value();
+  const std::size_t with_mark = writes.bytes();
+  CHECK(with_mark > before);
+  put(writes, t1, "l", std::string(900, 'x'));
+  REQUIRE(writes.rollback_to(first));
+  CHECK(writes.bytes() == with_mark);
+  put(writes, t1, "l", std::string(900, 'x'));
+  REQUIRE(writes.rollback_to(first));
+  auto mark = writes.mark();
+  for (int i = 0; i < 100 && mark; ++i) mark = writes.mark();
+  REQUIRE_FALSE(mark);
+  CHECK(mark.error().code() == Errc::too_large);
+  REQUIRE(writes.rollback_to(first));
+  CHECK(writes.bytes() == with_mark);
 }
 
 TEST_CASE("rolling back to a mark made before the first write leaves nothing") {
   WriteSet writes{plenty};
-  const auto mark = writes.mark();
-  writes.rollback_to(mark);
+  const std::uint64_t mark = writes.mark().value();
+  REQUIRE(writes.rollback_to(mark));
   put(writes, t1, "k", std::string(100000, 'x'));
-  writes.rollback_to(mark);
+  REQUIRE(writes.rollback_to(mark));
   CHECK(writes.empty());
-  CHECK(writes.bytes() == 0);
   put(writes, t1, "k", "v");
   CHECK(writes.find(t1, "k")->value() == "v");
 }
@@ -174,12 +198,11 @@ TEST_CASE("clear keeps a chunk for the next transaction, but not a huge one") {
   CHECK(huge_from_the_start.arena_bytes() == 0);
 }
 
-TEST_CASE("a hint stays with its entry") {
+TEST_CASE("the leaf that a key was seen in stays with its entry") {
   WriteSet writes{plenty};
-  (*writes.write(t1, "k", WriteKind::put, "v"))->hint = {PageId{12}, 34};
+  (*writes.write(t1, "k", WriteKind::put, "v"))->leaf = PageId{12};
   put(writes, t1, "k", "w");
-  CHECK(writes.find(t1, "k")->hint.page == PageId{12});
-  CHECK(writes.find(t1, "k")->hint.version == 34);
+  CHECK(writes.find(t1, "k")->leaf == PageId{12});
 }
 
 TEST_CASE("the write set does what a map does, savepoints and scans included") {
@@ -190,18 +213,20 @@ TEST_CASE("the write set does what a map does, savepoints and scans included") {
   for (int round = 0; round < 60; ++round) {
     WriteSet writes{plenty};
     Model model;
-    std::vector<std::pair<WriteSet::Mark, Model>> marks;
+    std::vector<std::pair<std::uint64_t, Model>> marks;
+    std::vector<std::uint64_t> gone;
     for (int step = 0; step < 400; ++step) {
       const auto table = static_cast<std::uint32_t>(random.below(3));
       const std::string key = "k" + std::to_string(random.below(40));
       switch (random.below(10)) {
-        case 0: marks.emplace_back(writes.mark(), model); break;
+        case 0: marks.emplace_back(writes.mark().value(), model); break;
         case 1:
           if (!marks.empty()) {
-            while (marks.size() > 1 && random.one_in(2)) marks.pop_back();
-            writes.rollback_to(marks.back().first);
+            while (marks.size() > 1 && random.one_in(2)) gone.push_back(marks.back().first), marks.pop_back();
+            REQUIRE(writes.rollback_to(marks.back().first));
             model = marks.back().second;
           }
+          if (!gone.empty()) REQUIRE_FALSE(writes.rollback_to(gone[random.below(gone.size())]));
           break;
         case 2:
           REQUIRE(writes.write(TableId{table}, key, WriteKind::erase, {}));

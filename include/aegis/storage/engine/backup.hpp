@@ -4,10 +4,11 @@
 #pragma once
 
 #include <aegis/storage/backend/local.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/engine/checkpoint.hpp>
 #include <aegis/storage/engine/parts.hpp>
 
-#include <memory>
+#include <concepts>
 #include <new>
 #include <optional>
 #include <string>
@@ -15,13 +16,17 @@
 
 namespace aegis::storage {
 
+/// A backend that opens another place of its kind, on whatever it stands itself.
+template <class B>
+concept OpensBeside = requires(B backend, const BackendOptions& options) { { backend.open_beside(options) } -> std::same_as<Result<B>>; };
+
 template <class Chosen>
 class Backup {
  public:
   using Parts = storage::Parts<Chosen>;
   using Source = typename Parts::Backend;
   /// Where the copy lies: a place of the same kind, or a directory where the source has none.
-  using Target = std::conditional_t<OpensFromOptions<Source>, Source, LocalBackend>;
+  using Target = std::conditional_t<OpensBeside<Source> || OpensFromOptions<Source>, Source, LocalBackend>;
 
   Backup(Parts& parts, Checkpointer<Chosen>& checkpointer) : parts_(parts), checkpointer_(checkpointer) {}
 
@@ -37,17 +42,34 @@ class Backup {
       meta = parts_.meta;
       return {};
     }));
-    AEGIS_TRY(Target target, Target::open({.directory = directory, .read_only = false}));
-    AEGIS_TRY(const bool has_log, target.has_log());
-    if (!target.is_new() || has_log) return Error{Errc::invalid_argument, "backup into a directory that holds a store already"};
+    AEGIS_TRY(Target target, open_target({.directory = directory, .read_only = false}));
+    AEGIS_TRY(mark_unfinished(target));
     AEGIS_TRY(copy_blocks(*pin, target));
     return seal(target, meta);
   }
 
  private:
+  Result<Target> open_target(const BackendOptions& options) {
+    if constexpr (OpensBeside<Source>)
+      return parts_.backend.open_beside(options);
+    else
+      return Target::open(options);
+  }
+
+  /// Until the copy is whole its block 0 has no bytes, and no engine opens it: an interrupted backup is not taken for an
+  /// empty store. It may be made again in the same directory.
+  Result<void> mark_unfinished(Target& target) {
+    AEGIS_TRY(const bool has_log, target.has_log());
+    const auto found = target.read(meta_block, {});
+    const bool is_unfinished = found && *found == 0;
+    if (has_log || (!target.is_new() && !is_unfinished)) return Error{Errc::invalid_argument, "backup into a directory that holds a store already"};
+    AEGIS_TRY(target.write(meta_block, {}));
+    return target.sync();
+  }
+
   Result<void> copy_blocks(typename Source::Pin& pin, Target& target) {
     const std::size_t room = parts_.backend.max_block_bytes() < target.max_block_bytes() ? parts_.backend.max_block_bytes() : target.max_block_bytes();
-    const std::unique_ptr<std::byte[]> buffer{new (std::nothrow) std::byte[room]};
+    const Owned<std::byte[]> buffer{new (std::nothrow) std::byte[room]};
     if (!buffer) return Error{Errc::out_of_memory, "backup"};
     Result<void> done;
     AEGIS_TRY(pin.for_each([&](BlockId id, std::size_t) {
@@ -58,14 +80,15 @@ class Backup {
     return done;
   }
 
-  /// Block 0 comes with the one sync that publishes the copy: an interrupted backup holds no store. Its log is made next;
-  /// a copy that lost power in between makes it when it is opened.
+  /// The true block 0 comes with the one sync that publishes the copy. Its log is made when it is opened first.
   Result<void> seal(Target& target, Meta meta) {
     meta.identity.lineage = parts_.backend.draw_id();
     meta.checkpoint.generation = 0;
     meta.log_created = false;
     AEGIS_TRY(target.write(meta_block, meta.encode()));
-    return target.sync();
+    AEGIS_TRY(target.sync());
+    if constexpr (TrimmableBackend<Target>) (void)target.trim();
+    return {};
   }
 
   Parts& parts_;

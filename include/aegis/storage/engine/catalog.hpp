@@ -8,6 +8,7 @@
 
 #include <mutex>
 #include <string_view>
+#include <utility>
 
 namespace aegis::storage {
 
@@ -50,12 +51,19 @@ class Catalog {
   }
 
   /// Gone for every later operation when this returns, durably; its pages are freed once no snapshot can see them.
+  /// Where reads take locks, it waits for those who work with the table: lock_timeout.
   Result<void> drop(std::string_view name) {
-    const std::lock_guard lock(mutex_);
     TableInfo* const info = parts_.tables.find(name);
-    if (info == nullptr || !info->state_is(TableState::open)) return Error{Errc::table_not_found};
-    AEGIS_TRY(change_state(*info, TableState::dropping));
-    return finish_drops();
+    if (info == nullptr) return Error{Errc::table_not_found};
+    if constexpr (Parts::Isolation::reads_take_locks) {
+      LockOwner alone;  // before the mutex: those it waits for may ask for tables
+      const auto locked = parts_.manager.locks().acquire(alone, LockTarget::of_table(info->root.table), LockMode::exclusive);
+      const Result<void> dropped = locked ? drop(*info) : Result<void>{locked.error()};
+      parts_.manager.locks().release_all(alone);
+      return dropped;
+    } else {
+      return drop(*info);
+    }
   }
 
   /// Frees what dropped tables still hold and nobody can see any more.
@@ -80,6 +88,7 @@ class Catalog {
   }
 
  private:
+  using Remembered = typename Parts::Isolation::Validator::Commit;
   static constexpr std::size_t drop_quantum = 64;  // pages freed in one stay in the section
 
   /// One record of table 0, from reservation to durability. `change` runs in the section before anything is in the log
@@ -89,6 +98,7 @@ class Catalog {
     FrameBuilder frame;
     AEGIS_TRY(frame.add(type, catalog_table, name, type == LogRecordType::erase ? std::string_view{} : text_of(row.encode()).substr(0, CatalogRow::logged_bytes)));
     const LogPayload payload = Parts::WriteAheadLog::prepare(frame.payload());
+    AEGIS_TRY(Remembered remembered, parts_.manager.prepare_table(row.id));  // who read the table before must not commit after
     std::int64_t drawn = 0;
     Result<void> done = upkeep_.space().reserve(2, 0, drawn);
     Lsn end{};
@@ -101,7 +111,7 @@ class Catalog {
       if (!done) {
         parts_.wal->release(payload.bytes.size());
       } else {
-        done = append_and_apply(token, timestamp, payload, apply, end);
+        done = append_and_apply(token, timestamp, payload, std::move(remembered), apply, end);
       }
     }
     upkeep_.space().done(drawn);
@@ -110,10 +120,11 @@ class Catalog {
     return {};
   }
   template <class Apply>
-  Result<void> append_and_apply(Token& token, Timestamp timestamp, const LogPayload& payload, Apply& apply, Lsn& end) {
+  Result<void> append_and_apply(Token& token, Timestamp timestamp, const LogPayload& payload, Remembered&& remembered, Apply& apply, Lsn& end) {
     const auto appended = parts_.wal->append(timestamp, payload);
     if (!appended) return parts_.undecided(appended.error());
     end = *appended;
+    parts_.manager.remember(token, std::move(remembered), timestamp);
     if (Result<void> applied = apply(token, timestamp); !applied) return parts_.undecided(applied.error());
     parts_.manager.publish(token, timestamp);
     return {};
@@ -136,12 +147,18 @@ class Catalog {
     return info;
   }
 
+  Result<void> drop(TableInfo& info) {
+    const std::lock_guard lock(mutex_);
+    if (!info.state_is(TableState::open)) return Error{Errc::table_not_found};
+    AEGIS_TRY(change_state(info, TableState::dropping));
+    return finish_drops();
+  }
   Result<void> change_state(TableInfo& info, TableState state) {
     const CatalogRow row{info.root.table, state, info.root.root};
     auto nothing = [](Token&, Timestamp) -> Result<void> { return {}; };
     auto enter = [&](Token& token, Timestamp timestamp) -> Result<void> {
       AEGIS_TRY(parts_.tree->put(token, parts_.catalog, info.name, text_of(row.encode()), timestamp));
-      info.dropped_at.store(timestamp, std::memory_order_relaxed);
+      (state == TableState::open ? info.loaded_at : info.dropped_at).store(timestamp, std::memory_order_relaxed);
       info.state.store(state, std::memory_order_release);
       return {};
     };

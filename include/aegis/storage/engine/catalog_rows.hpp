@@ -2,9 +2,9 @@
 // Walking the catalog's tree as it is stored: for opening and verifying, in the commit section.
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/engine/parts.hpp>
 
-#include <memory>
 #include <new>
 #include <string_view>
 
@@ -14,7 +14,7 @@ namespace aegis::storage {
 template <class Parts, class Fn>
 Result<void> for_each_catalog_row(Parts& parts, typename Parts::Token& token, Fn&& fn) {
   using Leaf = typename Parts::Tree::Leaf;
-  const std::unique_ptr<Leaf> leaf{new (std::nothrow) Leaf};
+  const Owned<Leaf> leaf{new (std::nothrow) Leaf};
   if (!leaf) return Error{Errc::out_of_memory, "catalog"};
   AEGIS_TRY(parts.tree->copy_leaf(token, parts.catalog, LeafPosition::first(), *leaf));
   for (;;) {

@@ -21,13 +21,17 @@ class Checkpointer {
   Checkpointer(const Checkpointer&) = delete;
   Checkpointer& operator=(const Checkpointer&) = delete;
 
-  /// Everything committed before the call is in the published store on return, and the log before it is dropped. An error
-  /// before publication leaves store and log as they were; a failed sync poisons the engine. Not from inside the section.
+  /// Everything committed before the call is in the published store on return, and the log before it is dropped, but for
+  /// one spare segment. An error before publication leaves store and log as they were; a failed sync poisons the engine.
+  /// Not from inside the section.
   Result<void> run() {
     const std::lock_guard one(mutex_);
-    return run_alone();
+    AEGIS_TRY(run_alone());
+    parts_.wal->trim();
+    return {};
   }
-  /// The same, unless one was published since `number` was read: then its work is done.
+  /// The same, unless one was published since `number` was read: then its work is done. For those who need room in the
+  /// log: its segments stay as spares, for they are wanted again at once.
   Result<void> run_unless_newer(std::uint64_t number) {
     const std::lock_guard one(mutex_);
     if (completed() != number) return {};

@@ -3,11 +3,11 @@
 // commit_steps.hpp). One object a commit, on the stack; all that may fail happens in prepare() and arrive().
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/engine/parts.hpp>
 #include <aegis/storage/engine/upkeep.hpp>
 #include <aegis/storage/txn/row_view.hpp>
 
-#include <memory>
 #include <new>
 #include <optional>
 #include <utility>
@@ -50,6 +50,7 @@ class CommitPipeline {
       const Plan& plan = plans()[i];
       if (!plan.info->state_is(TableState::open)) return Error{Errc::table_not_found, "table", number(plan.info->root.table)};
       if (pinned_ >= most || pinned_ >= pin_room_) continue;
+      parts_.tree->expect_leaf(token, plan.info->root, plan.leaf);
       AEGIS_TRY(auto pin, parts_.tree->pin_leaf(token, plan.info->root, plan.entry->key()));
       if (pin.id() == last) continue;
       last = pin.id();
@@ -92,6 +93,7 @@ class CommitPipeline {
   struct Plan {
     const WriteEntry* entry = nullptr;
     TableInfo* info = nullptr;
+    PageId leaf{};  // when the write was planned; splits and merges may have changed it
     PreparedVersion version;
   };
 
@@ -126,7 +128,8 @@ class CommitPipeline {
 
   Result<void> plan(const WriteEntry& entry) {
     TableInfo* const info = parts_.tables.find(entry.table());
-    const Result<RowShape> shape = info == nullptr ? RowShape{} : parts_.tree->shape(info->root, entry.key());
+    const PageId near = entry.leaf != PageId{} || count_ == 0 || plans()[count_ - 1].info != info ? entry.leaf : plans()[count_ - 1].leaf;
+    const Result<RowShape> shape = info == nullptr ? RowShape{} : parts_.tree->shape(info->root, entry.key(), near);
     if (info == nullptr || !info->state_is(TableState::open)) return Error{Errc::table_not_found, "table", number(entry.table())};
     AEGIS_TRY(shape);
     const RowShape before = *shape;
@@ -136,12 +139,13 @@ class CommitPipeline {
     AEGIS_TRY(context_.frame.add(type, entry.table(), entry.key(), entry.value()));
     AEGIS_TRY(auto version, parts_.manager.versions().prepare(entry.table(), entry.key(), before.stored_bytes));
     version_bytes_ += Version::footprint(entry.key().size(), before.stored_bytes);
-    plans()[count_++] = Plan{&entry, info, std::move(version)};
+    plans()[count_++] = Plan{&entry, info, before.leaf, std::move(version)};
     return {};
   }
 
   Result<void> apply_one(Token& token, Plan& plan, Timestamp timestamp, Timestamp acknowledged) {
     const WriteEntry& entry = *plan.entry;
+    parts_.tree->expect_leaf(token, plan.info->root, plan.leaf);
     const auto save = [&](const StoredValue& old) {
       const Bytes cell = bytes_of(old.present() ? old.bytes : std::string_view{});
       parts_.manager.versions().save(std::move(plan.version), timestamp, replaced_row(old, !entry.present()), cell, acknowledged, parts_.manager.snapshots());
@@ -162,8 +166,8 @@ class CommitPipeline {
   bool log_reserved_ = false;                   // and not used by append() yet
   Plan few_plans_[few];
   std::optional<Pin> few_pins_[few];
-  std::unique_ptr<Plan[]> more_plans_;          // used instead when there are more than a few writes
-  std::unique_ptr<std::optional<Pin>[]> more_pins_;
+  Owned<Plan[]> more_plans_;          // used instead when there are more than a few writes
+  Owned<std::optional<Pin>[]> more_pins_;
 };
 
 }  // namespace aegis::storage

@@ -8,6 +8,7 @@
 #include <aegis/storage/cipher/policy.hpp>
 #include <aegis/storage/codec/policy.hpp>
 #include <aegis/storage/core/axis.hpp>
+#include <aegis/storage/core/concepts.hpp>
 #include <aegis/storage/eviction/policy.hpp>
 #include <aegis/storage/isolation/policy.hpp>
 #include <aegis/storage/latch/policy.hpp>
@@ -28,7 +29,7 @@ struct PageSize {
 };
 
 template <class Policy>
-concept NamesAnAxis = requires { { Policy::axis } -> std::convertible_to<Axis>; };
+concept NamesAnAxis = requires { { Policy::axis } -> ConvertsTo<Axis>; };
 
 /// "Take the log that the backend names": the default of the log axis.
 struct BackendsOwnLog {};

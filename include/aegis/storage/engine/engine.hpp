@@ -8,6 +8,9 @@
 #include <aegis/storage/checksum/xxh3.hpp>
 #include <aegis/storage/cipher/none.hpp>
 #include <aegis/storage/codec/none.hpp>
+#include <aegis/storage/core/concepts.hpp>
+#include <aegis/storage/core/owned.hpp>
+#include <aegis/storage/core/sort.hpp>
 #include <aegis/storage/engine/backup.hpp>
 #include <aegis/storage/engine/compose.hpp>
 #include <aegis/storage/engine/stats.hpp>
@@ -20,9 +23,7 @@
 #include <aegis/storage/latch/optimistic.hpp>
 #include <aegis/storage/wal/durability.hpp>
 
-#include <algorithm>
 #include <concepts>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,7 +55,7 @@ class BasicEngine {
   }
   /// The same for a backend with no place, one of its own each time: MemoryBackend.
   static Result<BasicEngine> open(const EngineOptions& options)
-    requires(!OpensFromOptions<Backend> && std::default_initializable<Backend>)
+    requires(!OpensFromOptions<Backend> && DefaultConstructible<Backend>)
   {
     return open(Backend{}, options);
   }
@@ -87,7 +88,7 @@ class BasicEngine {
     store_->parts().tables.for_each([&](const TableInfo& info) {
       if (info.state_is(TableState::open)) names.emplace_back(info.name);
     });
-    std::sort(names.begin(), names.end());
+    sort(names.data(), names.size(), [](const std::string& a, const std::string& b) { return a < b; });
     return names;
   }
   /// Fills a new table with sorted rows, without logging them.
@@ -122,7 +123,7 @@ class BasicEngine {
   EngineStats stats() const;
 
  private:
-  explicit BasicEngine(std::unique_ptr<Store> store) : store_(std::move(store)) {}
+  explicit BasicEngine(Owned<Store> store) : store_(std::move(store)) {}
 
   static Result<void> check(const EngineOptions& options) {
     if (options.log_bytes < min_log_bytes) return Error::mismatch(Errc::invalid_argument, "log_bytes, at least", min_log_bytes, options.log_bytes);
@@ -132,7 +133,7 @@ class BasicEngine {
 
   static constexpr std::uint64_t min_log_bytes = std::uint64_t{256} << 10;
 
-  std::unique_ptr<Store> store_;  // never null but in an engine that was moved from
+  Owned<Store> store_;  // never null but in an engine that was moved from
 };
 
 template <class Chosen>

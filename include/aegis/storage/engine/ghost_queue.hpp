@@ -4,9 +4,9 @@
 
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/owned.hpp>
 
 #include <atomic>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <string_view>
@@ -26,7 +26,7 @@ class GhostQueue {
   struct Free {
     void operator()(Ghost* ghost) const { ::operator delete(ghost); }
   };
-  using Taken = std::unique_ptr<Ghost, Free>;
+  using Taken = Owned<Ghost, Free>;
 
   GhostQueue() = default;
   GhostQueue(const GhostQueue&) = delete;

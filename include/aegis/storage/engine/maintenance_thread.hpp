@@ -3,12 +3,11 @@
 // is due. It never spins, and everything it does can be done by others when it is turned off.
 #pragma once
 
-#include <aegis/storage/core/clock.hpp>
+#include <aegis/storage/core/condition.hpp>
 #include <aegis/storage/core/result.hpp>
 
 #include <pthread.h>
 
-#include <condition_variable>
 #include <mutex>
 
 namespace aegis::storage {
@@ -57,7 +56,7 @@ class MaintenanceThread {
   void run() {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
-      changed_.wait_for(lock, interval_, [this] { return woken_ || stopping_; });
+      changed_.wait_until(lock, SteadyClock::now() + interval_, [this] { return woken_ || stopping_; });
       if (stopping_) return;
       woken_ = false;
       lock.unlock();
@@ -69,7 +68,7 @@ class MaintenanceThread {
   Worker& worker_;
   const Milliseconds interval_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  Condition changed_;
   pthread_t thread_{};
   bool running_ = false;   // owner's thread only
   bool woken_ = false;     // under mutex_

@@ -26,12 +26,12 @@ struct Fingerprint {
 
   /// incompatible_format naming the first policy that differs, with the store's value and the engine's.
   Result<void> accept(const Fingerprint& wanted) const {
-    if (page_bytes != wanted.page_bytes) return Error::mismatch(Errc::incompatible_format, "page size", page_bytes, wanted.page_bytes);
-    if (codec != wanted.codec) return Error::named_mismatch(Errc::incompatible_format, "codec", codec, wanted.codec);
-    if (checksum != wanted.checksum) return Error::named_mismatch(Errc::incompatible_format, "checksum", checksum, wanted.checksum);
-    if (cipher != wanted.cipher) return Error::named_mismatch(Errc::incompatible_format, "cipher", cipher, wanted.cipher);
+    if (page_bytes != wanted.page_bytes) return Error::mismatch(Errc::incompatible_format, "page size", wanted.page_bytes, page_bytes);
+    if (codec != wanted.codec) return Error::named_mismatch(Errc::incompatible_format, "codec", wanted.codec, codec);
+    if (checksum != wanted.checksum) return Error::named_mismatch(Errc::incompatible_format, "checksum", wanted.checksum, checksum);
+    if (cipher != wanted.cipher) return Error::named_mismatch(Errc::incompatible_format, "cipher", wanted.cipher, cipher);
     if (max_key_bytes != wanted.max_key_bytes)
-      return Error::mismatch(Errc::incompatible_format, "key limit", max_key_bytes, wanted.max_key_bytes);
+      return Error::mismatch(Errc::incompatible_format, "key limit", wanted.max_key_bytes, max_key_bytes);
     return {};
   }
 };
@@ -86,13 +86,14 @@ inline std::array<std::byte, meta_bytes> Meta::encode() const {
 }
 
 inline Result<Meta> Meta::decode(Bytes stored) {
+  if (stored.empty()) return Error{Errc::corrupt_block, "an unfinished backup, to be made again; block", 0};
   if (stored.size() != meta_bytes) return Error::mismatch(Errc::corrupt_block, "block 0, length", meta_bytes, stored.size());
   std::array<std::byte, meta_bytes> bytes;
   copy_bytes(bytes, stored);
   const std::byte* at = bytes.data();
   if (load_le<std::uint64_t>(at) != magic) return Error{Errc::incompatible_format, "block 0 is not of an aegis store; block", 0};
   if (const auto version = load_le<std::uint32_t>(at + 8); version != format_version)
-    return Error::mismatch(Errc::incompatible_format, "format version", version, format_version);
+    return Error::mismatch(Errc::incompatible_format, "format version", format_version, version);
   const auto checksum = load_le<std::uint32_t>(at + 12);
   store_le(bytes.data() + 12, std::uint32_t{0});
   if (const auto found = static_cast<std::uint32_t>(Crc32cChecksum{}(bytes)); found != checksum)

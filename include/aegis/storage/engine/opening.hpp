@@ -8,7 +8,6 @@
 #include <aegis/storage/engine/checkpoint.hpp>
 #include <aegis/storage/engine/redo.hpp>
 
-#include <algorithm>
 #include <array>
 
 namespace aegis::storage {

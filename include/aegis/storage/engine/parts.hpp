@@ -6,6 +6,7 @@
 #include <aegis/storage/buffer/buffer_pool.hpp>
 #include <aegis/storage/buffer/page_allocator.hpp>
 #include <aegis/storage/checksum/xxh3.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/engine/meta.hpp>
 #include <aegis/storage/engine/options.hpp>
 #include <aegis/storage/engine/table_directory.hpp>
@@ -13,9 +14,7 @@
 #include <aegis/storage/txn/transaction_manager.hpp>
 #include <aegis/storage/wal/wal.hpp>
 
-#include <algorithm>
 #include <atomic>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -79,10 +78,10 @@ struct Parts {
   Backend backend;
   const EngineOptions options;
   Meta meta;                               // of the last checkpoint; changed by checkpoints, one at a time
-  std::unique_ptr<Pool> pool;
-  std::unique_ptr<Allocator> allocator;
-  std::unique_ptr<Tree> tree;
-  std::unique_ptr<WriteAheadLog> wal;
+  Owned<Pool> pool;
+  Owned<Allocator> allocator;
+  Owned<Tree> tree;
+  Owned<WriteAheadLog> wal;
   mutable Manager manager;
   TableDirectory tables;                   // entries are added under the catalog's mutex
   TableRoot catalog{};                     // fixed once open

@@ -3,6 +3,7 @@
 // what Engine owns. Any thread, but for opening and destruction.
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/engine/catalog.hpp>
 #include <aegis/storage/engine/checkpoint.hpp>
 #include <aegis/storage/engine/commit_pipeline.hpp>
@@ -14,7 +15,6 @@
 #include <aegis/storage/txn/transaction.hpp>
 
 #include <atomic>
-#include <memory>
 #include <new>
 
 namespace aegis::storage {
@@ -31,8 +31,8 @@ class Store {
   using Context = typename Parts::Context;
   using Table = TableHandle<Store>;
 
-  static Result<std::unique_ptr<Store>> open(Backend backend, const EngineOptions& options) {
-    std::unique_ptr<Store> store{new (std::nothrow) Store(std::move(backend), options)};
+  static Result<Owned<Store>> open(Backend backend, const EngineOptions& options) {
+    Owned<Store> store{new (std::nothrow) Store(std::move(backend), options)};
     if (!store) return Error{Errc::out_of_memory, "store"};
     AEGIS_TRY(store->recovery_, Opening<Chosen>(store->parts_, store->checkpointer_, store->catalog_).run());
     if (options.maintenance_thread) AEGIS_TRY(store->start_thread());
@@ -69,7 +69,7 @@ class Store {
   Result<CommitInfo> commit(Context& context) {
     CommitPipeline<Chosen> pipeline{parts_, upkeep_, context};
     Result<CommitInfo> done = parts_.manager.commit(context, parts_.pool->section(), pipeline);
-    if (done && thread_.running() && upkeep_.is_due(pipeline.end())) thread_.wake();
+    if (done && thread_.running() && (upkeep_.is_due(pipeline.end()) || parts_.wal->spare_due())) thread_.wake();
     return done;
   }
   /// Ends a transaction and lets go what only its snapshot held.
@@ -93,7 +93,8 @@ class Store {
     if (closed_.load(std::memory_order_seq_cst)) return Error{Errc::engine_failed, "engine that was closed"};
     return {};
   }
-  /// busy with live transactions. Checkpoints, and marks the log as complete; nothing can be done with the store then.
+  /// busy with live transactions. Checkpoints, and marks the log as complete; nothing can be done with the store then. Room
+  /// that nothing stored needs is given back where that succeeds.
   Result<void> close() {
     AEGIS_TRY(open_for_use());
     closed_.store(true, std::memory_order_seq_cst);
@@ -104,7 +105,9 @@ class Store {
     thread_.stop();
     AEGIS_TRY(catalog_.continue_drops());
     AEGIS_TRY(checkpointer_.run());
-    return parts_.wal->close(parts_.manager.published());
+    AEGIS_TRY(parts_.wal->close(parts_.manager.published()));
+    if constexpr (TrimmableBackend<Backend>) (void)parts_.backend.trim();
+    return {};
   }
 
   Parts& parts() { return parts_; }

@@ -19,10 +19,11 @@ class TableHandle {
 
   TableRoot root() const { return info_->root; }
   bool belongs_to(const Store& store) const { return store_ == &store; }
-  /// Open, or dropped only after that snapshot was taken.
+  /// Open, or dropped only after that snapshot was taken, and not filled by a bulk load that ended after it.
   bool readable_at(Timestamp snapshot) const {
-    if (info_->state_is(TableState::open)) return true;
-    return snapshot != no_timestamp && info_->state_is(TableState::dropping) && snapshot < info_->dropped_at.load(std::memory_order_relaxed);
+    const TableState state = info_->state.load(std::memory_order_acquire);
+    if (snapshot < info_->loaded_at.load(std::memory_order_relaxed)) return false;
+    return state == TableState::open || (state == TableState::dropping && snapshot < info_->dropped_at.load(std::memory_order_relaxed));
   }
 
  private:

@@ -5,7 +5,6 @@
 #include <aegis/storage/engine/table_info.hpp>
 
 #include <array>
-#include <memory>
 #include <new>
 
 namespace aegis::storage {
@@ -19,7 +18,7 @@ class TableDirectory {
     for (auto& bucket : by_id_)
       for (TableInfo* info = bucket.load(std::memory_order_relaxed); info != nullptr;) {
         TableInfo* const next = info->next_by_id;
-        std::destroy_at(info);
+        info->~TableInfo();
         ::operator delete(static_cast<void*>(info));
         info = next;
       }

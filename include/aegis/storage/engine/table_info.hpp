@@ -63,6 +63,7 @@ struct TableInfo {
   TableRoot root;
   std::atomic<TableState> state{TableState::open};
   std::atomic<bool> gone{false};   // dropped to the last page: the name may be used again
+  std::atomic<Timestamp> loaded_at{};  // the commit that ended its bulk load: older snapshots do not see it; else 0
   std::atomic<Timestamp> dropped_at{};  // the commit that made it "dropping": older snapshots still read it
   std::string_view name;           // bytes behind this struct
   TableInfo* next_by_name = nullptr;

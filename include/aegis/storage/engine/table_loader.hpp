@@ -4,10 +4,10 @@
 // Moves, does not copy; one thread; its engine must outlive it.
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/engine/store.hpp>
 #include <aegis/storage/tree/bulk_load.hpp>
 
-#include <memory>
 #include <new>
 #include <optional>
 #include <utility>
@@ -72,7 +72,7 @@ class TableLoader {
 
   Store* store_;  // nullptr once finished or moved from
   TableInfo* info_;
-  std::unique_ptr<Rows> rows_;
+  Owned<Rows> rows_;
 };
 
 }  // namespace aegis::storage

@@ -68,6 +68,7 @@ class Upkeep {
     return purge(ghost_quantum);
   }
   Result<void> background_round() {
+    if (parts_.wal->spare_due()) (void)parts_.wal->prepare_spare();
     (void)parts_.manager.versions().reclaim(parts_.acknowledged(), parts_.manager.snapshots(), ghost_report());
     AEGIS_TRY(work_if_due());
     if constexpr (!Parts::Durability::wait) AEGIS_TRY(parts_.wal->sync_to(parts_.wal->end()));

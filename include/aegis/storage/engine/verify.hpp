@@ -3,11 +3,11 @@
 // and that what is stored of each page can be read back. Commits wait while it runs; readers go on.
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/engine/catalog_rows.hpp>
 #include <aegis/storage/engine/parts.hpp>
 
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <string>
 #include <vector>
@@ -94,7 +94,7 @@ class Verifier {
   }
 
   Parts& parts_;
-  std::unique_ptr<bool[]> seen_;
+  Owned<bool[]> seen_;
   std::uint64_t seen_count_ = 0;
   VerifyReport report_;
 };

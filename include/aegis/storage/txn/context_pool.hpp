@@ -3,12 +3,12 @@
 // had it before serves again. Any thread; no lock.
 #pragma once
 
+#include <aegis/storage/core/maybe.hpp>
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/txn/context.hpp>
 
 #include <atomic>
-#include <memory>
 #include <new>
-#include <optional>
 
 namespace aegis::storage {
 
@@ -72,8 +72,8 @@ class ContextPool {
 
  private:
   std::size_t max_transaction_bytes_;
-  std::optional<SnapshotRegistry> registry_;              // empty: there was no memory for it
-  std::unique_ptr<std::atomic<Context*>[]> contexts_;  // by slot, made by the slot's first holder, then kept
+  Maybe<SnapshotRegistry> registry_;              // empty: there was no memory for it
+  Owned<std::atomic<Context*>[]> contexts_;  // by slot, made by the slot's first holder, then kept
 };
 
 }  // namespace aegis::storage

@@ -4,11 +4,12 @@
 // value() stay until the next step. Moves, does not copy; one thread; fails with transaction_closed after its transaction.
 #pragma once
 
+#include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/txn/key_range.hpp>
 #include <aegis/storage/txn/row_view.hpp>
 #include <aegis/storage/txn/scan_state.hpp>
 
-#include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -74,7 +75,7 @@ class Cursor {
     if (!forward() && state.has_to && (!bounded || key >= state.to.view())) key = state.to.view(), inclusive = false, bounded = true;
     AEGIS_TRY(state.position.assign(key));
     state.at_position = inclusive, state.bounded = bounded;
-    const Result<void> loaded = state.load(*store_, table_, direction_);
+    const Result<void> loaded = state.load(*store_, *context_, table_, direction_);
     AEGIS_TRY(state.still_visible(*store_, *context_, table_));
     AEGIS_TRY(loaded);
     return step();
@@ -84,21 +85,33 @@ class Cursor {
   Result<bool> step() {
     AEGIS_TRY(check());
     for (;;) {
-      const Result<bool> stored = state_->find_stored(*store_, table_, direction_);
+      const Result<bool> stored = state_->find_stored(*store_, *context_, table_, direction_);
       AEGIS_TRY(state_->still_visible(*store_, *context_, table_));  // before any error: versions and pages may be gone
       AEGIS_TRY(stored);
       const auto* own = state_->find_own(context_->writes, table_.id(), direction_);
-      if (own == nullptr && !*stored) return false;
+      if (own == nullptr && !*stored) {
+        AEGIS_TRY(note_passed(std::nullopt));
+        return false;
+      }
       if (own == nullptr || (*stored && precedes(state_->stored_key(), own->key()))) {
+        AEGIS_TRY(note_passed(state_->stored_key()));
         const Result<void> shown = state_->show_stored(*store_, table_);
         AEGIS_TRY(state_->still_visible(*store_, *context_, table_));
         AEGIS_TRY(shown);
         return true;
       }
       if (*stored && state_->stored_key() == own->key()) state_->pass_stored();
+      AEGIS_TRY(note_passed(own->key()));
       AEGIS_TRY(state_->show_own(*own));
       if (own->present()) return true;
     }
+  }
+
+  /// Where reads are tracked: all from the position to the row `to`, or to the range's end, was looked at.
+  Result<void> note_passed([[maybe_unused]] std::optional<std::string_view> to) {
+    if constexpr (Store::Isolation::tracks_reads)
+      if (!context_->read_only) return context_->footprint.note_range(table_.id(), state_->passed(direction_, to));
+    return {};
   }
 
   Store* store_ = nullptr;
@@ -106,7 +119,7 @@ class Cursor {
   TransactionId transaction_{};  // the context may serve another transaction by now
   Table table_{};
   Direction direction_ = Direction::forward;
-  std::unique_ptr<State> state_;
+  Owned<State> state_;
   Result<void> status_;
   bool valid_ = false;
 };

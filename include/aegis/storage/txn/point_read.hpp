@@ -14,12 +14,15 @@
 
 namespace aegis::storage {
 
-/// The row as stored, seen at `snapshot`, its value in `out`; false when absent.
+/// The row as stored, seen at `snapshot`, its value in context.value; false when absent. Remembers its leaf.
 template <class Store>
-Result<bool> fetch_stored(Store& store, const typename Store::Table& table, std::string_view key, Timestamp snapshot, ValueBuffer& out, ValueBuffer& version) {
+Result<bool> fetch_stored(Store& store, const typename Store::Table& table, std::string_view key, Timestamp snapshot, typename Store::Context& context) {
+  ValueBuffer& out = context.value;
   AEGIS_TRY(const RowRead row, store.tree().get(table.root(), key, out));
+  context.leaf_table = table.id();
+  context.leaf = row.leaf;
   if (row.page_newest <= snapshot) return row.present();
-  AEGIS_TRY(const auto replaced, replaced_version(store.manager().versions(), table.id(), key, snapshot, version));
+  AEGIS_TRY(const auto replaced, replaced_version(store.manager().versions(), table.id(), key, snapshot, context.version));
   if (!replaced) return row.present();
   if (replaced->kind == RowKind::overflow) AEGIS_TRY(store.tree().read_overflow(table.id(), replaced->overflow(), out));
   if (replaced->kind == RowKind::in_place) AEGIS_TRY(out.assign(replaced->bytes));
@@ -38,9 +41,12 @@ Result<bool> fetch(ContextHold<Store>& hold, const typename Store::Table& table,
       AEGIS_TRY(context.value.assign(own->value()));
       return own->present();
     }
+  if constexpr (Store::Isolation::reads_take_locks)
+    if (!context.read_only) AEGIS_TRY(store.manager().claim_read(context, table.id(), key));
   AEGIS_TRY(const Timestamp snapshot, store.view(context));
-  AEGIS_TRY(context.footprint.note_point(table.id(), key));
-  const Result<bool> present = fetch_stored(store, table, key, snapshot, context.value, context.version);
+  if constexpr (Store::Isolation::tracks_reads)
+    if (!context.read_only) AEGIS_TRY(context.footprint.note_point(table.id(), key));
+  const Result<bool> present = fetch_stored(store, table, key, snapshot, context);
   // Before any error: what was read of versions or pages that may be gone means nothing.
   AEGIS_TRY(store.manager().still_visible(context));
   AEGIS_TRY(store.usable(table, context));

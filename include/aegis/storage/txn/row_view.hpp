@@ -3,12 +3,12 @@
 #pragma once
 
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/tree/cell.hpp>
 #include <aegis/storage/tree/value_buffer.hpp>
 #include <aegis/storage/version/version_store.hpp>
 
-#include <optional>
 #include <string_view>
 
 namespace aegis::storage {
@@ -16,9 +16,9 @@ namespace aegis::storage {
 /// The version that `snapshot` sees instead of the page's row, copied out; nothing when the page's row is the right one.
 /// Only to be asked when the page holds changes after the snapshot. The kind is absent, in_place or overflow; the bytes
 /// lie in `buffer`. The page has to be read before: a change saves the old version before it touches the page.
-inline Result<std::optional<StoredValue>> replaced_version(VersionStore& versions, TableId table, std::string_view key, Timestamp snapshot,
+inline Result<Maybe<StoredValue>> replaced_version(VersionStore& versions, TableId table, std::string_view key, Timestamp snapshot,
                                                            ValueBuffer& buffer) {
-  std::optional<StoredValue> seen;
+  Maybe<StoredValue> seen;
   Result<void> copied;
   versions.lookup(table, key, snapshot, [&](const Version* version) {
     if (version == nullptr) return;

@@ -4,12 +4,15 @@
 
 #include <aegis/storage/core/ids.hpp>
 #include <aegis/storage/core/result.hpp>
+#include <aegis/storage/isolation/policy.hpp>
+#include <aegis/storage/lock/interval_lock_manager.hpp>
 #include <aegis/storage/tree/node.hpp>
 #include <aegis/storage/tree/value_buffer.hpp>
 #include <aegis/storage/txn/key_range.hpp>
 #include <aegis/storage/txn/row_view.hpp>
 #include <aegis/storage/txn/write_set.hpp>
 
+#include <optional>
 #include <string_view>
 
 namespace aegis::storage {
@@ -18,6 +21,7 @@ template <class Store>
 struct ScanState {
   using Tree = typename Store::Tree;
   using Table = typename Store::Table;
+  using Context = typename Store::Context;
 
   ~ScanState() {
     if (own_slot != nullptr) store->manager().snapshots().release(*own_slot);
@@ -44,7 +48,7 @@ struct ScanState {
   }
 
   /// The leaf of the position, copied, and the first of its rows that comes into question.
-  Result<void> load(Store& of, const Table& table, Direction direction) {
+  Result<void> load(Store& of, Context& context, const Table& table, Direction direction) {
     ready = ghost_told = false;
     const bool forward = direction == Direction::forward;
     const LeafPosition where = !bounded             ? LeafPosition::last()
@@ -52,19 +56,19 @@ struct ScanState {
                                : at_position        ? LeafPosition::at(position.view())
                                : position.size() == 0 ? LeafPosition::at(position.view())
                                                       : LeafPosition::below(position.view());
-    AEGIS_TRY(of.tree().copy_leaf(table.root(), where, leaf));
+    AEGIS_TRY(copy_leaf(of, context, table, direction, where));
     row = bounded ? leaf.lower_bound(position.view()) : leaf.size();
     if (!forward && bounded && at_position && row < leaf.size() && leaf.key(row) == position.view()) ++row;
     return {};
   }
 
   /// Finds the next visible stored row, if it is not known yet; false when the range has no more.
-  Result<bool> find_stored(Store& of, const Table& table, Direction direction) {
+  Result<bool> find_stored(Store& of, Context& context, const Table& table, Direction direction) {
     while (!ready) {
       const bool forward = direction == Direction::forward;
       if (forward ? row >= leaf.size() : row == 0) {
         if (forward ? leaf.is_last() || past_end(leaf.high()) : leaf.is_first() || leaf.low() <= from.view()) return false;
-        AEGIS_TRY(of.tree().copy_leaf(table.root(), forward ? LeafPosition::at(leaf.high()) : LeafPosition::below(leaf.low()), leaf));
+        AEGIS_TRY(copy_leaf(of, context, table, direction, forward ? LeafPosition::at(leaf.high()) : LeafPosition::below(leaf.low())));
         row = forward ? leaf.begin_row() : leaf.end_row();
         ghost_told = false;
         continue;
@@ -117,6 +121,17 @@ struct ScanState {
     return {};
   }
 
+  /// What lies between the position and the row `next`, that row included, or the range's end.
+  KeyInterval passed(Direction direction, std::optional<std::string_view> next) const {
+    if (direction == Direction::forward) {
+      if (next) return {position.view(), next, true};
+      return {position.view(), has_to ? std::optional{to.view()} : std::nullopt, false};
+    }
+    const std::string_view lowest = next ? *next : from.view();
+    if (!bounded) return {lowest, std::nullopt, false};
+    return {lowest, position.view(), at_position};
+  }
+
   typename Store::LeafCopy leaf;
   ValueBuffer key, value, version;  // what is shown; what the version store gave
   ValueBuffer from, to, position;   // from is empty without a lower end
@@ -133,8 +148,39 @@ struct ScanState {
   bool ghost_told = false;  // the store heard of a ghost in this leaf
 
  private:
+  /// `where` may point into the leaf that is there.
+  Result<void> copy_leaf(Store& of, [[maybe_unused]] Context& context, const Table& table, [[maybe_unused]] Direction direction, LeafPosition where) {
+    if constexpr (Store::Isolation::reads_take_locks)
+      if (!context.read_only) return copy_locked_leaf(of, context, table, direction, where);
+    return of.tree().copy_leaf(table.root(), where, leaf);
+  }
+  /// The leaf as it stays: the scan's part of it is locked until the end. Its fences are known only once it was copied, so
+  /// it is copied again if somebody may have changed it before the lock was there.
+  Result<void> copy_locked_leaf(Store& of, Context& context, const Table& table, Direction direction, LeafPosition where) {
+    AEGIS_TRY(value.assign(where.key));
+    where.key = value.view();
+    for (bool stays = false; !stays;) {
+      AEGIS_TRY(snapshot, of.view(context));
+      AEGIS_TRY(of.tree().copy_leaf(table.root(), where, leaf));
+      AEGIS_TRY(const LockOutcome lock, of.manager().claim_read(context, table.id(), direction == Direction::forward ? span_ahead(where) : span_behind(where)));
+      stays = lock.was_held || (!lock.waited && of.manager().published() == snapshot);
+    }
+    return {};
+  }
+  /// What a scan forward, or in reverse, from there sees of this leaf.
+  LockSpan span_ahead(const LeafPosition& where) {
+    if (!leaf.is_last() && !past_end(leaf.high())) return {where.key, leaf.high(), LockSpan::End::excluded};
+    if (has_to) return {where.key, to.view(), LockSpan::End::excluded};
+    return {where.key, {}, LockSpan::End::open};
+  }
+  LockSpan span_behind(const LeafPosition& where) {
+    const std::string_view low = leaf.low() < from.view() ? from.view() : leaf.low();
+    if (where.side == LeafPosition::Side::last) return {low, {}, LockSpan::End::open};
+    return {low, where.key, where.side == LeafPosition::Side::at ? LockSpan::End::included : LockSpan::End::excluded};
+  }
+
   Result<void> take_snapshot(typename Store::Context& context) {
-    if (context.read_only || !Store::Isolation::snapshot_per_operation) {
+    if (context.read_only || !Store::Isolation::snapshot_per_operation || Store::Isolation::reads_take_locks) {
       AEGIS_TRY(snapshot, store->view(context));
       return {};
     }

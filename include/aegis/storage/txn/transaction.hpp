@@ -15,6 +15,12 @@
 
 namespace aegis::storage {
 
+/// A point in a read-write transaction; see Transaction::rollback_to.
+struct Savepoint {
+  TransactionId transaction{};
+  std::uint64_t number = 0;
+};
+
 /// A Store gives a transaction what it works on: manager(), tree(), usable(table, context), view(context),
 /// open_view(context), close_view(slot), commit(context) and finish(context, state). engine/store.hpp is the one that ships.
 template <class Store>
@@ -65,7 +71,8 @@ class Transaction {
 
   /// Reads like get, but first takes the key's lock, so that nobody else changes it until the end of this transaction.
   Result<std::optional<std::string>> get_for_update(const Table& table, std::string_view key) {
-    AEGIS_TRY(claim(table, key));
+    AEGIS_TRY(may_claim(table, key));
+    AEGIS_TRY(hold_.store().manager().claim_for_update(*hold_, table.id(), key));
     return copied_value(hold_, table, key);
   }
 
@@ -99,6 +106,22 @@ class Transaction {
     return present;
   }
 
+  /// A point to come back to, as often as wanted, until the transaction ends or returns to an earlier one. too_large, as for
+  /// a write: each takes some bytes of the transaction's limit.
+  Result<Savepoint> savepoint() {
+    AEGIS_TRY(hold_.open());
+    AEGIS_TRY(const std::uint64_t number, hold_->writes.mark());
+    return Savepoint{hold_.id(), number};
+  }
+  /// Takes back every write since then. Locks stay, and so does what was read: it still counts when the commit is judged.
+  /// invalid_argument for a savepoint of another transaction, or of a stretch that was taken back itself.
+  Result<void> rollback_to(const Savepoint& savepoint) {
+    AEGIS_TRY(hold_.open());
+    if (savepoint.transaction != hold_.id() || !hold_->writes.rollback_to(savepoint.number))
+      return Error{Errc::invalid_argument, "savepoint of another transaction, or taken back already", savepoint.number};
+    return {};
+  }
+
   /// All or nothing. On success everything is visible, and survives what the durability policy promises. After
   /// commit_undecided or engine_failed reopening decides; every other error means that it had no effect.
   Result<CommitInfo> commit() {
@@ -125,14 +148,18 @@ class Transaction {
     AEGIS_TRY(hold_.open());
     return Store::Tree::check_value(value);
   }
-  Result<void> claim(const Table& table, std::string_view key) {
+  Result<void> may_claim(const Table& table, std::string_view key) {
     AEGIS_TRY(hold_.open());
     AEGIS_TRY(hold_.store().usable(table, *hold_));
-    AEGIS_TRY(Store::Tree::check_key(key));
+    return Store::Tree::check_key(key);
+  }
+  Result<void> claim(const Table& table, std::string_view key) {
+    AEGIS_TRY(may_claim(table, key));
     return hold_.store().manager().claim(*hold_, table.id(), key);
   }
   Result<void> write(const Table& table, std::string_view key, WriteKind kind, std::string_view value) {
-    AEGIS_TRY(hold_->writes.write(table.id(), key, kind, value));
+    AEGIS_TRY(WriteEntry* const entry, hold_->writes.write(table.id(), key, kind, value));
+    if (hold_->leaf_table == table.id()) entry->leaf = hold_->leaf;
     return {};
   }
 

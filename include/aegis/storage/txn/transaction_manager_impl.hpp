@@ -56,9 +56,50 @@ Result<void> TransactionManager<Isolation>::still_visible(Context& context) {
 }
 
 template <IsolationPolicy Isolation>
-Result<void> TransactionManager<Isolation>::claim(Context& context, TableId table, std::string_view key) {
-  const auto locked = locks_->acquire(context.locks, LockTarget{table, key}, LockMode::exclusive);
+Result<void> TransactionManager<Isolation>::lock_intent(Context& context, TableId table, LockMode mode) {
+  if (context.intent.includes(table, mode)) return {};
+  const auto locked = locks_->acquire(context.locks, LockTarget::of_table(table), mode);
   if (!locked) return doom(context, locked.error());
+  context.intent.add(table, mode);
+  return {};
+}
+
+template <IsolationPolicy Isolation>
+Result<void> TransactionManager<Isolation>::lock_key(Context& context, TableId table, std::string_view key, LockMode mode) {
+  if constexpr (Isolation::reads_take_locks) AEGIS_TRY(lock_intent(context, table, mode == LockMode::shared ? LockMode::intent_shared : LockMode::intent_exclusive));
+  const auto locked = locks_->acquire(context.locks, LockTarget{table, key}, mode);
+  if (locked) return {};
+  if constexpr (Isolation::reads_take_locks)
+    if (locked.error().code() == Errc::deadlock && context.lost_key.assign(key)) context.lost_table = table;
+  return doom(context, locked.error());
+}
+
+template <IsolationPolicy Isolation>
+Result<void> TransactionManager<Isolation>::claim_read(Context& context, TableId table, std::string_view key)
+  requires(Isolation::reads_take_locks)
+{
+  return lock_key(context, table, key, LockMode::shared);
+}
+
+template <IsolationPolicy Isolation>
+Result<LockOutcome> TransactionManager<Isolation>::claim_read(Context& context, TableId table, const LockSpan& span)
+  requires(Isolation::reads_take_locks)
+{
+  AEGIS_TRY(lock_intent(context, table, LockMode::intent_shared));
+  const auto locked = locks_->acquire(context.locks, table, span, LockMode::shared);
+  if (!locked) return doom(context, locked.error());
+  return locked;
+}
+
+template <IsolationPolicy Isolation>
+Result<void> TransactionManager<Isolation>::claim_for_update(Context& context, TableId table, std::string_view key) {
+  if constexpr (Isolation::reads_take_locks) return lock_key(context, table, key, LockMode::update);
+  else return claim(context, table, key);
+}
+
+template <IsolationPolicy Isolation>
+Result<void> TransactionManager<Isolation>::claim(Context& context, TableId table, std::string_view key) {
+  AEGIS_TRY(lock_key(context, table, key, LockMode::exclusive));
   if (context.snapshot == no_timestamp) {
     // Nothing can be newer: the lock came first. The slot also keeps pages that the commit will read from being used again.
     context.snapshot = snapshots().take(*context.slot, [this] { return published(); });
@@ -76,9 +117,7 @@ Result<void> TransactionManager<Isolation>::claim(Context& context, TableId tabl
 
 template <IsolationPolicy Isolation>
 Result<void> TransactionManager<Isolation>::claim_lost(Context& context, TableId table, std::string_view key) {
-  const auto locked = locks_->acquire(context.locks, LockTarget{table, key}, LockMode::exclusive);
-  if (!locked) return doom(context, locked.error());
-  return {};
+  return lock_key(context, table, key, LockMode::exclusive);
 }
 
 template <IsolationPolicy Isolation>
@@ -86,24 +125,23 @@ template <CommitSteps Steps>
 Result<CommitInfo> TransactionManager<Isolation>::commit(Context& context, CommitSection& section, Steps&& steps) {
   if (context.doomed) return *context.doomed;
   if (context.writes.empty()) {
+    if constexpr (Isolation::reads_take_locks) locks_->release_all(context.locks);  // all was read; others need not wait with it
     if (context.snapshot != no_timestamp) AEGIS_TRY(steps.confirm(context.snapshot));
     return CommitInfo{};
   }
   const Timestamp since = context.snapshot == no_timestamp ? never_committed : context.snapshot;
-  auto validated = validator_->validate(context.footprint, since);
-  if (!validated) return doom(context, validated.error());
+  AEGIS_TRY(const Timestamp validated, validate(context, since));
   AEGIS_TRY(auto remembered, validator_->prepare(context.writes));
   AEGIS_TRY(steps.prepare());
   Timestamp timestamp;
   {
     CommitSection::Token token = section.enter();
     AEGIS_TRY(still_visible(context));
-    validated = validator_->validate(context.footprint, *validated);
-    if (!validated) return doom(context, validated.error());
+    AEGIS_TRY(validate(context, validated));
     AEGIS_TRY(steps.arrive(token));
     timestamp = next_timestamp(token);
     AEGIS_TRY(steps.append(token, timestamp));
-    validator_->remember(std::move(remembered), timestamp);
+    remember(token, std::move(remembered), timestamp);
     AEGIS_TRY(steps.apply(token, timestamp));
     publish(token, timestamp);
   }
@@ -112,6 +150,25 @@ Result<CommitInfo> TransactionManager<Isolation>::commit(Context& context, Commi
   snapshots().clear(*context.slot);
   AEGIS_TRY(const bool durable, steps.settle(timestamp));
   return CommitInfo{.timestamp = timestamp, .durable = durable, .retries = 0};
+}
+
+template <IsolationPolicy Isolation>
+Result<Timestamp> TransactionManager<Isolation>::validate(Context& context, Timestamp after) {
+  auto validated = validator_->validate(context.footprint, after, [&](TableId table, std::string_view key) {
+    if (context.lost_key.assign(key)) context.lost_table = table;
+  });
+  if (validated) return validated;
+  if (validated.error().code() == Errc::conflict) validation_conflicts_.fetch_add(1, std::memory_order_relaxed);
+  return doom(context, validated.error());
+}
+
+template <IsolationPolicy Isolation>
+void TransactionManager<Isolation>::remember(const CommitSection::Token&, typename Isolation::Validator::Commit&& commit, Timestamp timestamp) {
+  validator_->remember(std::move(commit), timestamp);
+  if constexpr (Isolation::tracks_reads) {
+    constexpr std::uint64_t seldom = 64;  // asking for the oldest snapshot costs a look at every slot
+    if (number(timestamp) % seldom == 0) validator_->forget(snapshots().oldest(published()));
+  }
 }
 
 template <IsolationPolicy Isolation>
@@ -144,6 +201,8 @@ TransactionStats TransactionManager<Isolation>::stats() const {
     stats.snapshots_too_old += counters.snapshots_too_old.load(std::memory_order_relaxed);
   });
   stats.active = stats.begun > stats.committed + stats.aborted ? stats.begun - stats.committed - stats.aborted : 0;
+  stats.validation_conflicts = validation_conflicts_.load(std::memory_order_relaxed);
+  stats.write_conflicts = stats.conflicts - (stats.validation_conflicts < stats.conflicts ? stats.validation_conflicts : stats.conflicts);
   stats.published = published();
   if (!usable()) return stats;
   const VersionStats versions = versions_->stats();

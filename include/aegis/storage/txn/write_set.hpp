@@ -10,23 +10,15 @@
 
 #include <boost/intrusive/set.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <new>
 #include <string_view>
 
 namespace aegis::storage {
 
 enum class WriteKind : std::uint8_t { put, insert, update, erase };
-
-/// Where a key's leaf was last seen; to be rechecked by its fence keys before it is believed.
-struct LeafHint {
-  PageId page{0};            ///< 0: nothing is known.
-  std::uint64_t version = 0; ///< The frame's version when it was seen.
-};
 
 /// Memory that is given back all at once; addresses never move.
 class WriteArena {
@@ -105,10 +97,11 @@ class WriteEntry : public boost::intrusive::set_base_hook<boost::intrusive::link
   std::string_view value() const { return {newest_->data, newest_->size}; }  ///< Empty for an erase.
   std::uint64_t sequence() const { return newest_->sequence; }
 
-  LeafHint hint;  ///< The transaction's to set.
+  PageId leaf{};  ///< Where the key, or one near it, was seen last; 0: nowhere. The transaction's to set.
 
  private:
-  friend class WriteSet;
+  template <class>
+  friend class BasicWriteSet;
 
   struct Write {
     Write* previous_of_key;  // what a rollback brings back
@@ -125,27 +118,24 @@ class WriteEntry : public boost::intrusive::set_base_hook<boost::intrusive::link
   std::uint32_t key_bytes_ = 0;
 };
 
-class WriteSet {
+/// Arena: where entries come from; WriteArena says what it must have. Tests give one whose memory ends.
+template <class Arena>
+class BasicWriteSet {
  public:
-  struct Mark {
-    std::uint64_t sequence = 0;
-    WriteArena::Position arena;
-  };
-
-  explicit WriteSet(std::size_t limit_bytes) : limit_bytes_(limit_bytes) {}
-  WriteSet(const WriteSet&) = delete;
-  WriteSet& operator=(const WriteSet&) = delete;
+  explicit BasicWriteSet(std::size_t limit_bytes) : limit_bytes_(limit_bytes) {}
+  BasicWriteSet(const BasicWriteSet&) = delete;
+  BasicWriteSet& operator=(const BasicWriteSet&) = delete;
 
   /// The key's newest write becomes this one. too_large: the set would exceed its limit; out_of_memory. After either the
   /// set is as before. `value` is ignored for an erase.
   Result<WriteEntry*> write(TableId table, std::string_view key, WriteKind kind, std::string_view value) {
     if (kind == WriteKind::erase) value = {};
-    Set::insert_commit_data place;
+    typename Set::insert_commit_data place;
     WriteEntry* const known = find_or_place(table, key, place);
     if (known != nullptr && known->newest_->sequence > marked_) return overwrite(*known, kind, value);
     const std::size_t cost = sizeof(Write) + value.size() + (known == nullptr ? sizeof(WriteEntry) + key.size() : 0);
     if (cost > limit_bytes_ - std::min(bytes_, limit_bytes_)) return too_large(cost);
-    const WriteArena::Position before = arena_.position();
+    const typename Arena::Position before = arena_.position();
     WriteEntry* entry = known != nullptr ? known : make_entry(table, key);
     Write* const write = entry == nullptr ? nullptr : make_write(*entry, kind, value);
     if (write == nullptr) {
@@ -158,7 +148,7 @@ class WriteSet {
     return entry;
   }
 
-  const WriteEntry* find(TableId table, std::string_view key) const { return const_cast<WriteSet*>(this)->find(table, key); }
+  const WriteEntry* find(TableId table, std::string_view key) const { return const_cast<BasicWriteSet*>(this)->find(table, key); }
   WriteEntry* find(TableId table, std::string_view key) {
     const auto at = set_.find(Key{table, key}, Order{});
     return at == set_.end() ? nullptr : &*at;
@@ -189,33 +179,36 @@ class WriteSet {
     for (const WriteEntry& entry : set_) fn(entry.table(), entry.key());
   }
 
-  /// A savepoint. Marks nest; a mark outlives the rollbacks to it and to later ones.
-  Mark mark() {
+  /// A savepoint's number, which rises from one to the next until clear(). Savepoints nest; one outlives the rollbacks to it
+  /// and to later ones. They count against the limit: too_large, out_of_memory.
+  Result<std::uint64_t> mark() {
+    if (sizeof(Mark) > limit_bytes_ - std::min(bytes_, limit_bytes_)) return too_large(sizeof(Mark));
+    void* const memory = arena_.allocate(sizeof(Mark));
+    if (memory == nullptr) return Error{Errc::out_of_memory, "savepoint"};
+    newest_mark_ = ::new (memory) Mark{newest_mark_, ++marks_made_, sequence_, arena_.position()};
+    bytes_ += sizeof(Mark);
     marked_ = sequence_;
-    return {sequence_, arena_.position()};
+    return newest_mark_->number;
   }
-  /// Takes back every write since `mark`, and its memory.
-  void rollback_to(const Mark& mark) {
-    while (newest_ != nullptr && newest_->sequence > mark.sequence) {
-      const Write& write = *newest_;
-      WriteEntry& entry = *write.entry;
-      bytes_ -= cost_of(write);
-      newest_ = write.previous;
-      entry.newest_ = write.previous_of_key;
-      if (entry.newest_ != nullptr) continue;
-      bytes_ -= sizeof(WriteEntry) + entry.key_bytes_;
-      set_.erase(set_.iterator_to(entry));
-      --size_;
-    }
-    marked_ = mark.sequence;
-    if (arena_.memory() != 0) arena_.rewind(mark.arena);
+  /// Takes back every write since that savepoint, and every later savepoint, with their memory. False if there is none of
+  /// that number, or not any more. O(what it takes back).
+  bool rollback_to(std::uint64_t number) {
+    const Mark* mark = newest_mark_;
+    while (mark != nullptr && mark->number > number) mark = mark->previous;
+    if (mark == nullptr || mark->number != number) return false;
+    for (; newest_mark_ != mark; newest_mark_ = newest_mark_->previous) bytes_ -= sizeof(Mark);
+    take_back_after(mark->sequence);
+    marked_ = mark->sequence;
+    arena_.rewind(mark->end);
+    return true;
   }
   void clear() {
     set_.clear();
     arena_.clear();
     newest_ = nullptr;
+    newest_mark_ = nullptr;
     size_ = bytes_ = 0;
-    sequence_ = marked_ = 0;
+    sequence_ = marked_ = marks_made_ = 0;
   }
 
   bool empty() const { return size_ == 0; }
@@ -227,6 +220,12 @@ class WriteSet {
 
  private:
   using Write = WriteEntry::Write;
+  struct Mark {
+    const Mark* previous;
+    std::uint64_t number;
+    std::uint64_t sequence;      // of the newest write before it
+    typename Arena::Position end;    // of the arena, itself included
+  };
   struct Key {
     TableId table;
     std::string_view key;
@@ -254,9 +253,23 @@ class WriteSet {
   Error too_large(std::size_t cost) const { return Error::mismatch(Errc::too_large, "write set of a transaction", limit_bytes_, bytes_ + cost); }
 
   // The entry of the key, or nullptr and the place for it. A key above all others is placed without a search.
-  WriteEntry* find_or_place(TableId table, std::string_view key, Set::insert_commit_data& place) {
+  WriteEntry* find_or_place(TableId table, std::string_view key, typename Set::insert_commit_data& place) {
     const auto [at, fresh] = set_.insert_check(set_.end(), Key{table, key}, Order{}, place);
     return fresh ? nullptr : &*at;
+  }
+
+  void take_back_after(std::uint64_t sequence) {
+    while (newest_ != nullptr && newest_->sequence > sequence) {
+      const Write& write = *newest_;
+      WriteEntry& entry = *write.entry;
+      bytes_ -= cost_of(write);
+      newest_ = write.previous;
+      entry.newest_ = write.previous_of_key;
+      if (entry.newest_ != nullptr) continue;
+      bytes_ -= sizeof(WriteEntry) + entry.key_bytes_;
+      set_.erase(set_.iterator_to(entry));
+      --size_;
+    }
   }
 
   // No mark stands between the key's newest write and this one, so nothing can bring the old value back.
@@ -296,17 +309,21 @@ class WriteSet {
     return ::new (memory) Write{entry.newest_, newest_, &entry, ++sequence_, data, value.size(), value.size(), kind};
   }
 
-  const WriteEntry* in_table(Set::const_iterator at, TableId table) const { return at == set_.end() || at->table() != table ? nullptr : &*at; }
-  const WriteEntry* before(Set::const_iterator at, TableId table) const { return at == set_.begin() ? nullptr : in_table(--at, table); }
+  const WriteEntry* in_table(typename Set::const_iterator at, TableId table) const { return at == set_.end() || at->table() != table ? nullptr : &*at; }
+  const WriteEntry* before(typename Set::const_iterator at, TableId table) const { return at == set_.begin() ? nullptr : in_table(--at, table); }
 
-  WriteArena arena_;
+  Arena arena_;
   Set set_;                     // one entry a key; every entry has a newest write
   Write* newest_ = nullptr;     // all writes, newest first
+  const Mark* newest_mark_ = nullptr;
   std::size_t size_ = 0;
-  std::size_t bytes_ = 0;       // sum of the costs of all entries and writes
+  std::size_t bytes_ = 0;       // sum of the costs of all entries, writes and savepoints
   std::size_t limit_bytes_;
   std::uint64_t sequence_ = 0;  // of the newest write
   std::uint64_t marked_ = 0;    // writes up to here belong to a savepoint and are never overwritten
+  std::uint64_t marks_made_ = 0;
 };
+
+using WriteSet = BasicWriteSet<WriteArena>;
 
 }  // namespace aegis::storage

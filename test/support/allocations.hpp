@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The size of the largest block that the program, its libraries included, asked the allocator for. Counts with glibc
+// What the program, its libraries included, asked the allocator for: the largest block, and how often. Counts with glibc
 // and without sanitizers (which bring allocators of their own); elsewhere `allocations_are_counted` is false.
 #pragma once
 
@@ -19,8 +19,10 @@
 namespace aegis_test {
 
 inline std::atomic<std::size_t> largest_allocation{0};
+inline thread_local std::size_t allocations_of_thread = 0;
 
 inline void note_allocation(std::size_t bytes) {
+  ++allocations_of_thread;
   std::size_t seen = largest_allocation.load(std::memory_order_relaxed);
   while (seen < bytes && !largest_allocation.compare_exchange_weak(seen, bytes, std::memory_order_relaxed)) {
   }
