@@ -104,6 +104,9 @@ class FaultyLog {
   Result<void> cut(Lsn at) { return log_.cut(at); }
   Result<void> drop_before(Lsn lsn) { return log_.drop_before(lsn); }
   Result<void> reserve(std::uint64_t bytes) { return log_.reserve(bytes); }
+  bool spare_due() const requires SparingLog<Log> { return log_.spare_due(); }
+  Result<void> prepare_spare() requires SparingLog<Log> { return log_.prepare_spare(); }
+  Result<void> trim(bool keep_promised) requires SparingLog<Log> { return log_.trim(keep_promised); }
   Lsn begin() const { return log_.begin(); }
   Lsn end() const { return log_.end(); }
   Lsn durable() const { return log_.durable(); }

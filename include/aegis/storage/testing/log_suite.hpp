@@ -277,6 +277,7 @@ class LogSuite {
     if (!log) return;
     const std::uint64_t unit = log->unit_bytes(), quarter = base_.max_bytes / 4 / unit * unit;
     report_(promise, log->reserve(quarter) && append(*log, quarter));
+    if constexpr (SparingLog<Log>) keep_promises_without_spares(*log, quarter / 2 / unit * unit);
     Errc refused = Errc::io;
     for (std::uint64_t tries = 0; tries <= base_.max_bytes / unit; ++tries) {
       if (const auto more = log->reserve(unit); !more) {
@@ -290,6 +291,15 @@ class LogSuite {
     report_("8. more than max_bytes is never promised", !large && large.error().code() == Errc::busy);
     report_("8. after a drop there is room again",
             log->sync() && log->drop_before(log->end()) && log->reserve(quarter) && append(*log, quarter) && log->used_bytes() <= base_.max_bytes);
+  }
+
+  void keep_promises_without_spares(Log& log, std::uint64_t size) {
+    const Lsn end = log.end();
+    bool held = log.reserve(size).has_value();
+    if (log.spare_due()) held = log.prepare_spare() && held;
+    held = held && log.trim(true) && log.end() == end && append(log, size) && stands(log, end, size);
+    report_("8. prepare_spare and trim change nothing and keep what reserve promised", held);
+    report_("8. the last trim leaves a log that goes on", log.trim(false) && log.reserve(size) && append(log, size) && stands(log, end, 2 * size));
   }
 
   void refuse_foreign_logs() {
