@@ -70,6 +70,7 @@ class Schedule {
  public:
   using Table = typename Engine::Table;
   using Errc = aegis::storage::Errc;
+  using Locks = typename Engine::Store::Manager::Locks;
 
   /// What became of the schedule.
   struct Outcome {
@@ -358,7 +359,7 @@ class Schedule {
 
   Engine& engine_;
   std::vector<Table> tables_;
-  aegis::storage::LockManager* locks_ = nullptr;
+  Locks* locks_ = nullptr;
   std::atomic<std::uint64_t> completed_{0};  // steps
   std::mutex mutex_;                         // guards outcome_ while actors run
   Outcome outcome_;
