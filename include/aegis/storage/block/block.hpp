@@ -105,7 +105,7 @@ class Block {
   template <class Kind>
   static Error other_policy(const char* subject, std::string_view expected_name, Kind expected, Kind found, std::uint64_t id) {
     if (const std::string_view found_name = name_of(found); !found_name.empty())
-      return Error::mismatch(Errc::incompatible_format, subject, expected_name, found_name);
+      return Error::named_mismatch(Errc::incompatible_format, subject, short_name(expected_name), short_name(found_name), id);
     return Error::mismatch(Errc::incompatible_format, subject, static_cast<std::uint64_t>(expected), static_cast<std::uint64_t>(found), id);
   }
 
