@@ -3,8 +3,9 @@
 #include <aegis/storage/isolation/serializable.hpp>
 #include <aegis/storage/isolation/snapshot_isolation.hpp>
 
+#include "support/engines.hpp"
+#include "support/latch_of_threads.hpp"
 #include "support/random.hpp"
-#include "support/schedule_rows.hpp"
 #include "support/serial_replay.hpp"
 
 #include <doctest/doctest.h>
@@ -59,121 +60,34 @@ struct WithoutRangeEnds : Serializable {  // only as far as rows came
   };
 };
 
-struct Row {
-  std::string_view id, expected;
-};
-
-/// Where this level differs from snapshot isolation.
-constexpr Row rows[] = {
-    {"H4 ", "r1(2)=20|r2(1)=10|fail=2:conflict|Q=1:11 2:20|R=1:11 2:22"},
-    {"H12 ", "waits=0|fail=2:conflict|Q=1:11 2:20|R=1:11 2:21"},
-    {"H13 ", "waits=0|fail=2:conflict|Q=1:10 2:20 3:30|R=1:10 2:20 3:30 4:42"},
-    {"H13b ", "fail=2:conflict|Q=1:10 2:20 3:30|R=1:10 2:20 3:30 4:60"},
-    {"H14 ", "s3=1:10 2:25|c2=ok|c3=ok|fail=1:conflict|Q=1:10 2:25|R=1:0 2:25"},
-    {"X1 ", "s3=1:0 2:20|c1=ok|c3=ok|fail=2:conflict|Q=1:0 2:20|R=1:-11 2:20"},
-    {"X5 ", "s1[5,7)=|s2[5,7)=|c1=ok|fail=2:conflict|Q=1:10 2:20 5:1|R=1:10 2:20 5:1 6:2"},
-    {"X6 ", "d1(1)=erased|d2(2)=erased|c1=ok|fail=2:conflict|Q=2:20|R="},
-    {"X7 ", "r1(5)=-|r2(6)=-|c1=ok|fail=2:conflict|Q=6:1|R=5:1 6:1"},
-    {"X14 ", "c1=ok|c3=ok|fail=2:conflict|Q=1:11 2:21 3:30|R=1:11 2:21 3:31"},
-    {"X15 ", "r3(2)=2|r4(1)=1|c4=ok|fail=1:conflict 3:conflict|Q=1:1 2:104 3:102|R=1:101 2:104 3:103"},
-    {"X16 ", "c3=ok|c1=ok|fail=2:conflict|Q=1:10 2:21 3:31|R=1:11 2:21 3:31"},
-    {"X17 ", "c1=ok|fail=2:conflict|Q=1:-60 2:50|R=1:-60 2:-60"},
-    {"X21 ", "r2(7)=-|c1=ok|fail=2:conflict|Q=7:1|R=42:1 7:1"},
-    {"X21b ", "r2(7)=-|c1=ok|fail=2:conflict|Q=7:1|R=42:1 7:1"},
-    {"X23 ", "r2(9)=-|c1=ok|fail=2:conflict|Q=1:10 2:20 9:1|R=1:12 2:20 9:1"},
-    {"X25 ", "waits=0|s3=1:10 2:20|s3#2=1:10 2:20|s4=1:11 2:20|c3=ok|fail=2:conflict|Q=1:11 2:20|R=1:11 2:21"},
-    {"X29a ", "s1[2,)=2:20|c2=ok|fail=1:conflict|Q=1:10 2:20 9:1|R=1:11 2:20 9:1"},
-    {"X31 ", "waits=0|r1(B.1)=-|c1=ok|fail=2:conflict|Q=1:11 2:20|R=1:11 2:20"},
-    {"X12r ", "fail=2:conflict 4:conflict 6:conflict 8:deadlock|c1=ok|c3=ok|c5=ok|c7=ok"},
-};
-
-std::string_view expected_of(const ScheduleRow& row) {
-  for (const Row& own : rows)
-    if (std::string_view{row.name}.starts_with(own.id)) return own.expected;
-  return row.snapshot_isolation != nullptr ? row.snapshot_isolation : row.read_committed;
-}
-
-std::uint64_t validation_conflicts(Stack& engine) { return engine.stats().transactions.validation_conflicts; }
-
 }  // namespace
 
-TEST_CASE("serializable gives every schedule its outcome, with readers of either kind, and leaves nothing behind") {
-  for (const Row& own : rows) {
-    bool known = false;
-    for (const ScheduleRow& row : schedule_rows()) known = known || std::string_view{row.name}.starts_with(own.id);
-    CHECK_MESSAGE(known, own.id);
-  }
-  for (const ScheduleRow& row : schedule_rows()) {
-    check_row<Stack>(row, expected_of(row), "");
-    if (const std::string readers = readers_of(row.schedule); !readers.empty()) check_row<Stack>(row, expected_of(row), readers);
-  }
-}
-
-TEST_CASE("X1b: without the reader the same conflict is needless, and is told as one of validation") {
+TEST_CASE("conflicts of validation and of writes are told apart") {
   MemoryDisk disk;
   Stack engine = open_on<Stack>(disk, small_options<Stack>());
   const auto table = table_of(engine, "t");
   put(engine, table, "1", "0");
-  put(engine, table, "2", "0");
   const auto before = engine.stats().transactions;
-  Schedule<Stack> schedule{engine, {table}};
-  const auto outcome = schedule.run("r2(1) r2(2) r1(2) w1(2,20) c1 w2(1,-11) c2");
-  CHECK(outcome.failures() == "2:conflict");
-  CHECK(outcome.content() == "1:0 2:20");
+  {
+    auto txn = engine.begin();
+    REQUIRE(txn.get(table, "1").has_value());
+    put(engine, table, "1", "20");
+    REQUIRE(txn.put(table, "2", "x").has_value());
+    CHECK(failed_with(txn.commit(), Errc::conflict));
+  }
   const auto after_validation = engine.stats().transactions;
   CHECK(after_validation.validation_conflicts == before.validation_conflicts + 1);
   CHECK(after_validation.write_conflicts == before.write_conflicts);
-  CHECK(schedule.run("r1(1) w2(1,5) c2 w1(1,6) c1").failures() == "1:conflict");
+  {
+    auto txn = engine.begin();
+    REQUIRE(txn.get(table, "1").has_value());
+    put(engine, table, "1", "30");
+    CHECK(failed_with(txn.put(table, "1", "x"), Errc::conflict));
+  }
   const auto after_write = engine.stats().transactions;
   CHECK(after_write.write_conflicts == before.write_conflicts + 1);
   CHECK(after_write.validation_conflicts == after_validation.validation_conflicts);
   CHECK(after_write.conflicts == after_write.write_conflicts + after_write.validation_conflicts);
-}
-
-TEST_CASE("X24: reads are remembered across splits, merges and eviction") {
-  MemoryDisk disk;
-  Stack engine = open_on<Stack>(disk, small_options<Stack>());
-  const auto table = table_of(engine, "t");
-  auto t1 = engine.begin(), t2 = engine.begin();
-  SUBCASE("of a range") {
-    CHECK(rows_of(t1.scan(table, {.from = "5", .to = "7"})).empty());
-    CHECK(rows_of(t2.scan(table, {.from = "5", .to = "7"})).empty());
-  }
-  SUBCASE("of absent keys") {
-    CHECK_FALSE(t1.get(table, "6")->has_value());
-    CHECK_FALSE(t2.get(table, "5")->has_value());
-  }
-  for (const bool erases : {false, true}) {
-    auto t3 = engine.begin();
-    for (int i = 0; i < 2000; ++i) {
-      const std::string key = "k" + std::to_string(1000 + i);
-      if (erases) REQUIRE(*t3.erase(table, key));
-      else REQUIRE(t3.insert(table, key, std::string(100, 'v')).has_value());
-    }
-    REQUIRE(t3.commit().has_value());
-  }
-  REQUIRE(t1.insert(table, "5", "1").has_value());
-  REQUIRE(t2.insert(table, "6", "2").has_value());
-  CHECK(t1.commit().has_value());
-  CHECK(failed_with(t2.commit(), Errc::conflict));
-  CHECK(contents(engine, table) == Rows{{"5", "1"}});
-  check_at_rest(engine);
-}
-
-TEST_CASE("X29b: what lies beyond a cursor's place was not read") {
-  MemoryDisk disk;
-  Stack engine = open_on<Stack>(disk, small_options<Stack>());
-  const auto table = table_of(engine, "t");
-  put(engine, table, "1", "10");
-  put(engine, table, "2", "20");
-  auto t1 = engine.begin();
-  auto cursor = t1.scan(table, {.from = "0"});
-  cursor.next();
-  REQUIRE(cursor.key() == "2");
-  put(engine, table, "9", "1");
-  CHECK(t1.insert(table, "3", "11").has_value());
-  CHECK(t1.commit().has_value());
-  CHECK(validation_conflicts(engine) == 0);
 }
 
 TEST_CASE("what a cursor passed over, and nothing else, conflicts with a later insertion") {

@@ -2,8 +2,9 @@
 #include <aegis/storage/isolation/two_phase_locking.hpp>
 #include <aegis/storage/isolation/read_committed.hpp>
 
+#include "support/engines.hpp"
+#include "support/latch_of_threads.hpp"
 #include "support/random.hpp"
-#include "support/schedule_rows.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,7 +12,6 @@
 #include <bit>
 #include <cstdlib>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -23,77 +23,6 @@ using namespace aegis_test;
 namespace {
 
 using Stack = Engine<MemoryBackend, TwoPhaseLocking, LatchOfThreads>;
-
-/// What becomes of a row of schedule_rows(), and of the same where those that only read are snapshot().
-struct Expected {
-  std::string_view row;  // the beginning of its name
-  const char* locked;
-  const char* with_snapshots;  // nullptr: nobody in it only reads
-};
-
-constexpr Expected expectations[]{
-    {"H1 ", "waits=1|fail=|Q=1:12 2:22", nullptr},
-    {"H2 ", "waits=1|s2=1:10 2:20|s2#2=1:10 2:20|c2=ok|fail=|Q=1:10 2:20", "waits=0|s2=1:10 2:20|s2#2=1:10 2:20|c2=ok|fail=|Q=1:10 2:20"},
-    {"H3 ", "waits=1|s2=1:11 2:20|s2#2=1:11 2:20|fail=|Q=1:11 2:20", "waits=0|s2=1:10 2:20|s2#2=1:10 2:20|fail=|Q=1:11 2:20"},
-    {"H4 ", "waits=1|r1(2)=20|r2(1)=deadlock|fail=2:deadlock|Q=1:11 2:20|R=1:11 2:22", nullptr},
-    {"H5 ", "waits=2|r3(1)=12|r3(2)=18|r3(2)#2=18|r3(1)#2=12|fail=|Q=1:12 2:18", "waits=1|r3(1)=11|r3(2)=19|r3(2)#2=19|r3(1)#2=11|fail=|Q=1:12 2:18"},
-    {"H6 ", "waits=1|s1=1:10 2:20|s1#2=1:10 2:20|fail=|Q=1:10 2:20 3:30", "waits=0|s1=1:10 2:20|s1#2=1:10 2:20|fail=|Q=1:10 2:20 3:30"},
-    {"H7 ", "waits=1|s2=1:20 2:30|D2(20)=1|s2#2=2:30|fail=|Q=2:30", nullptr},
-    {"H7b ", "waits=1|D2(20)=1|s2=2:30|fail=|Q=2:30", nullptr},
-    {"H8 ", "waits=1|fail=2:deadlock|Q=1:11 2:20|R=1:11 2:20", nullptr},
-    {"H9 ", "waits=1|r1(1)=10|r1(2)=20|fail=|Q=1:12 2:18", "waits=0|r1(1)=10|r1(2)=20|fail=|Q=1:12 2:18"},
-    {"H10 ", "waits=1|s1#2=1:10 2:20|fail=|Q=1:12 2:20", "waits=0|s1#2=1:10 2:20|fail=|Q=1:12 2:20"},
-    {"H10b ", "waits=1|s1#2=1:10 2:20|fail=|Q=1:10 2:20 3:30", "waits=0|s1#2=1:10 2:20|fail=|Q=1:10 2:20 3:30"},
-    {"H11 ", "waits=1|D1(20)=deadlock|c2=ok|fail=1:deadlock|Q=1:12 2:18|R=1:12 2:18", nullptr},
-    {"H11b ", "waits=1|D1(20)=deadlock|c2=ok|fail=1:deadlock|Q=1:12 2:18|R=1:12 2:18", nullptr},
-    {"H12 ", "waits=1|fail=2:deadlock|Q=1:11 2:20|R=1:11 2:21", nullptr},
-    {"H13 ", "waits=1|fail=2:deadlock|Q=1:10 2:20 3:30|R=1:10 2:20 3:30 4:42", nullptr},
-    {"H13b ", "waits=1|fail=2:deadlock|Q=1:10 2:20 3:30|R=1:10 2:20 3:30 4:60", nullptr},
-    {"H14 ", "waits=2|s3=1:0 2:25|fail=|Q=1:0 2:25", "waits=1|s3=1:10 2:20|fail=|Q=1:0 2:25"},
-    {"X1 ", "waits=2|s3=1:-11 2:20|fail=|Q=1:-11 2:20", "waits=1|s3=1:0 2:0|fail=|Q=1:-11 2:20"},
-    {"X2 ", "waits=2|r3(1)=11|r4(1)=11|r4(2)=21|r3(2)=21|fail=|Q=1:11 2:21", "waits=0|r3(1)=10|r4(1)=11|r4(2)=20|r3(2)=20|fail=|Q=1:11 2:21"},
-    {"X3 ", "waits=1|fail=|Q=1:22 2:20", nullptr},
-    {"X3f ", "waits=1|f1(1)=10|f2(1)=15|fail=|Q=1:22 2:20", nullptr},
-    {"X4 ", "waits=1|w2(1,12)=deadlock|fail=2:deadlock|Q=1:11 2:20|R=1:12 2:20", nullptr},
-    {"X5 ", "waits=1|fail=2:deadlock|Q=1:10 2:20 5:1|R=1:10 2:20 5:1 6:2", nullptr},
-    {"X6 ", "waits=1|d1(1)=erased|fail=2:deadlock|Q=2:20|R=", nullptr},
-    {"X7 ", "waits=1|r1(5)=-|r2(6)=-|fail=2:deadlock|Q=6:1|R=5:1 6:1", nullptr},
-    {"X8 ", "waits=1|i2(5,2)=deadlock|fail=2:deadlock|Q=1:10 2:20 5:1|R=1:10 2:20 5:1", nullptr},
-    {"X9 erase against update", "waits=1|d1(1)=erased|fail=2:deadlock|Q=2:20|R=2:20", nullptr},
-    {"X9 erase against put", "waits=1|d1(1)=erased|fail=2:deadlock|Q=2:20|R=1:12 2:20", nullptr},
-    {"X10 ", "waits=1|fail=|Q=1:12 2:20", nullptr},
-    {"X11 ", "waits=1|r1(1)=11|r1(1)#2=-|r1(1)#3=13|s1=1:13 2:20|s2=1:13 2:20|fail=|Q=1:13 2:20",
-     "waits=0|r1(1)=11|r1(1)#2=-|r1(1)#3=13|s1=1:13 2:20|s2=1:10 2:20|fail=|Q=1:13 2:20"},
-    {"X12 ", "waits=1|c1=ok|fail=2:deadlock|Q=1:11 2:21|R=1:12 2:22", nullptr},
-    {"X12r ", "waits=7|fail=8:deadlock|Q=1:1 2:1 3:2 4:3 5:4 6:5 7:6 8:7", nullptr},
-    {"X13 ", "waits=1|r2(1)=11|r2(2)=21|fail=|Q=1:11 2:21", "waits=0|r2(1)=10|r2(2)=20|fail=|Q=1:11 2:21"},
-    {"X14 ", "waits=2|fail=3:deadlock|Q=1:10 2:21 3:31|R=1:11 2:21 3:31", nullptr},
-    {"X15 ", "waits=2|r3(2)=104|r4(1)=1|fail=|Q=1:101 2:104 3:103", nullptr},
-    {"X16 ", "waits=2|fail=|Q=1:11 2:21 3:31", nullptr},
-    {"X17 ", "waits=1|fail=2:deadlock|Q=1:-60 2:50", nullptr},
-    {"X18 ", "waits=1|f1(1)=10|f2(1)=11|fail=|Q=1:12 2:20", nullptr},
-    {"X18b ", "waits=1|f1(1)=10|f2(1)=11|fail=|Q=1:12 2:20", nullptr},
-    {"X19 ", "waits=1|w2(1,11)=deadlock|c1=ok|fail=2:deadlock|Q=1:10 2:21|R=1:10 2:21", nullptr},
-    {"X21 ", "waits=2|r1(42)=-|r2(7)=1|c1=ok|c2=ok|fail=|Q=42:1 7:1", nullptr},
-    {"X21b ", "waits=2|r1(42)=-|r2(7)=1|c1=ok|c2=ok|fail=|Q=42:1 7:1", nullptr},
-    {"X22 ", "waits=1|m1=2|m2=2|fail=2:deadlock|Q=1:10 2:20 3:1|R=1:10 2:20 3:1", nullptr},
-    {"X22b ", "waits=1|i2(3,2)=key_exists|c2=ok|fail=|Q=1:10 2:20 3:1", nullptr},
-    {"X23 ", "waits=1|r2(9)=-|w2(1,12)=deadlock|fail=2:deadlock|Q=1:10 2:20 9:1|R=1:12 2:20 9:1", nullptr},
-    {"X25 ", "waits=2|s3=1:10 2:20|s3#2=1:10 2:20|s4=1:11 2:20|fail=2:deadlock|Q=1:11 2:20|R=1:11 2:21",
-     "waits=1|s3=1:10 2:20|s3#2=1:10 2:20|s4=1:11 2:20|fail=2:deadlock|Q=1:11 2:20|R=1:11 2:21"},
-    {"X26 ", "waits=1|u1(5,9)=key_not_found|u2(6,9)=key_not_found|fail=2:deadlock|Q=6:1|R=5:1 6:9", nullptr},
-    {"X27 ", "waits=0|f1(1)=11|fail=|Q=1:12 2:20", nullptr},
-    {"X29a ", "waits=1|s1[2,)=2:20|r2(1)=10|w1(1,11)=deadlock|fail=1:deadlock|Q=1:10 2:20 9:1|R=1:11 2:20 9:1", nullptr},
-    {"X29b ", "waits=0|s1[0,3)=1:10 2:20|r2(3)=-|fail=|Q=1:10 2:20 3:11 9:1", nullptr},
-    {"X30 ", "waits=0|r1(2)=20|r1(1)=99|s1=1:99 2:20|fail=|Q=1:99 2:20", "waits=0|r1(2)=20|r1(1)=10|s1=1:10 2:20|fail=|Q=1:99 2:20"},
-    {"X31 ", "waits=1|r1(B.1)=-|fail=2:deadlock|Q=1:11 2:20", nullptr},
-};
-
-const Expected* expected_of(const ScheduleRow& row) {
-  for (const Expected& each : expectations)
-    if (std::string_view{row.name}.starts_with(each.row)) return &each;
-  return nullptr;
-}
 
 /// Runs `first` in a thread of its own until it waits for a lock, then `second` here.
 template <class First, class Second>
@@ -115,68 +44,6 @@ void fill(Stack& engine, const Stack::Table& table, int rows) {
 }
 
 }  // namespace
-
-TEST_CASE("two-phase locking gives every schedule its outcome and its waits, with readers of either kind, and leaves nothing behind") {
-  for (const ScheduleRow& row : schedule_rows()) {
-    const Expected* const expected = expected_of(row);
-    REQUIRE_MESSAGE(expected != nullptr, row.name);
-    check_row<Stack>(row, expected->locked, "");
-    const std::string readers = readers_of(row.schedule);
-    CHECK_MESSAGE(readers.empty() == (expected->with_snapshots == nullptr), row.name);
-    if (!readers.empty()) check_row<Stack>(row, expected->with_snapshots, readers);
-  }
-}
-
-TEST_CASE("X31: two tables, two writers, nobody waits") {
-  check_row<Stack>({"X31", "1:10 2:20", "w1(A.1,11) w2(B.1,12) c1 c2", "", nullptr}, "waits=0|fail=|Q=1:11 2:20", "");
-}
-
-TEST_CASE("X20: a snapshot() stays what it is under many commits, waits for no writer, and no writer waits for it") {
-  MemoryDisk disk;
-  Stack engine = open_on<Stack>(disk, small_options<Stack>());
-  const auto table = table_of(engine, "t");
-  put(engine, table, "1", "10");
-  auto reader = engine.snapshot();
-  REQUIRE(**reader.get(table, "1") == "10");
-  for (int i = 0; i < 1000; ++i) {
-    put(engine, table, "1", std::to_string(i));
-    if (i % 100 == 50) REQUIRE(engine.checkpoint().has_value());
-  }
-  auto writer = engine.begin();
-  REQUIRE(writer.put(table, "1", "uncommitted").has_value());
-  CHECK(**reader.get(table, "1") == "10");
-  CHECK(rows_of(reader.scan(table)) == Rows{{"1", "10"}});
-  CHECK(**engine.snapshot().get(table, "1") == "999");
-  CHECK(locks_of(engine).waits == 0);
-}
-
-TEST_CASE("X24: splits, merges and eviction between a scan and its transaction's writes change nothing") {
-  MemoryDisk disk;
-  Stack engine = open_on<Stack>(disk, small_options<Stack>());
-  const auto table = table_of(engine, "t");
-  auto t1 = engine.begin(), t2 = engine.begin();
-  CHECK(rows_of(t1.scan(table, {.from = "5", .to = "7"})).empty());
-  CHECK(rows_of(t2.scan(table, {.from = "5", .to = "7"})).empty());
-  CHECK_FALSE(t1.get(table, "absent")->has_value());
-  for (const bool erases : {false, true}) {
-    auto t3 = engine.begin();
-    for (int i = 0; i < 2000; ++i) {
-      if (erases) REQUIRE(*t3.erase(table, key_of(i)));
-      else REQUIRE(t3.insert(table, key_of(i), std::string(100, 'v')).has_value());
-    }
-    REQUIRE(t3.commit().has_value());
-  }
-  CHECK(locks_of(engine).waits == 0);
-  while_it_waits(
-      t1, [&] { CHECK(t1.insert(table, "5", "1").has_value()); },
-      [&] {
-        CHECK(failed_with(t2.insert(table, "6", "2"), Errc::deadlock));
-        CHECK(failed_with(t2.commit(), Errc::deadlock));
-      });
-  CHECK(t1.commit().has_value());
-  CHECK(contents(engine, table) == Rows{{"5", "1"}});
-  check_at_rest(engine);
-}
 
 TEST_CASE("a scan locks no more than the leaves it came to, and its range at most") {
   MemoryDisk disk;

@@ -121,6 +121,23 @@ TEST_CASE_TEMPLATE("a reader does not pass a waiting writer, and goes with the r
   CHECK(reader.outcome() == "waited");
 }
 
+TEST_CASE_TEMPLATE("one release grants everybody who goes together, and nobody behind them", Manager, LockManager, IntervalLockManager) {
+  using Actor = aegis_test::LockActor<Manager>;
+  auto manager = open<Manager>();
+  LockOwner holder;
+  REQUIRE(manager->acquire(holder, key("k"), X));
+  Actor first{*manager}, second{*manager}, third{*manager}, writer{*manager};
+  for (Actor* reader : {&first, &second, &third}) reader->acquire(key("k"), S);
+  writer.acquire(key("k"), X);
+  CHECK(manager->waiting_count() == 4);
+  manager->release_all(holder);
+  CHECK(manager->waiting_count() == 1);
+  for (Actor* reader : {&first, &second, &third}) CHECK(reader->outcome() == "waited");
+  CHECK(writer.waits());
+  for (Actor* reader : {&first, &second, &third}) reader->finish();
+  CHECK(writer.outcome() == "waited");
+}
+
 TEST_CASE_TEMPLATE("within its limit a newcomer may pass a waiter, and not beyond", Manager, LockManager, IntervalLockManager) {
   using Actor = aegis_test::LockActor<Manager>;
   auto manager = open<Manager>({.timeout = std::chrono::minutes{1}, .overtake_limit = 2});

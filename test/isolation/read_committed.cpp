@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+// What only this level does; its schedules are in hermitage_read_committed.cpp.
 #include <aegis/storage/isolation/read_committed.hpp>
 
-#include "support/schedule_rows.hpp"
+#include "support/engines.hpp"
 
 #include <doctest/doctest.h>
 
@@ -15,25 +16,6 @@ namespace {
 using Stack = Engine<MemoryBackend, ReadCommitted>;
 
 }  // namespace
-
-TEST_CASE("read committed gives every schedule its outcome and leaves nothing behind") {
-  for (const ScheduleRow& row : schedule_rows()) check_row<Stack>(row, row.read_committed, "");
-}
-
-TEST_CASE("a snapshot() keeps its state at read committed too") {
-  for (const ScheduleRow& row : schedule_rows()) {
-    const std::string readers = readers_of(row.schedule);
-    if (readers.empty() || row.snapshot_isolation == nullptr) continue;
-    // What writers do differs between the levels; what only reads is told as at snapshot isolation.
-    std::string expected;
-    for (std::string_view rest = row.snapshot_isolation; !rest.empty();) {
-      const std::string_view one = rest.substr(0, rest.find('|'));
-      rest.remove_prefix(std::min(rest.size(), one.size() + 1));
-      if (one.size() > 1 && std::string_view{"rsm"}.find(one[0]) != std::string_view::npos && readers.find(one[1]) != std::string::npos) expected.append(one).append("|");
-    }
-    check_row<Stack>(row, expected, readers);
-  }
-}
 
 TEST_CASE("an open cursor is one operation: it shows one state, whatever is committed while it stands") {
   MemoryDisk disk;
