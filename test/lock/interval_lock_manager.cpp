@@ -346,7 +346,7 @@ TEST_CASE("a wait that has its limit leaves no trace, and those behind go on") {
   LockOwner holder;
   REQUIRE(manager->acquire(holder, table, range("a", "f"), S));
   Actor writer{*manager}, reader{*manager};
-  writer.acquire(table, range("e", "k"), X, std::optional{Milliseconds{300}});
+  writer.acquire(table, range("e", "k"), X, Maybe<Milliseconds>{Milliseconds{300}});
   reader.acquire(table, point("j"), S);
   CHECK(writer.outcome() == "lock_timeout");
   CHECK(reader.outcome() == "waited");
@@ -431,7 +431,7 @@ Wish random_wish(aegis_test::Random& random) {
 /// How a wish is put to the manager. The planted bugs are those an interval lock invites.
 enum class Bug { none, forgets_last_key, points_only, takes_readers_for_nobody };
 
-Result<LockOutcome> ask(IntervalLockManager& manager, LockOwner& owner, const Wish& wish, Bug bug, std::optional<Milliseconds> timeout) {
+Result<LockOutcome> ask(IntervalLockManager& manager, LockOwner& owner, const Wish& wish, Bug bug, Maybe<Milliseconds> timeout) {
   if (wish.whole_table) return manager.acquire(owner, LockTarget::of_table(table), wish.mode, timeout);
   const std::string low = shadow_key(wish.low), last = shadow_key(wish.high - 1), high = shadow_key(wish.high);
   if (bug == Bug::takes_readers_for_nobody && wish.mode == S) return LockOutcome{};
