@@ -6,15 +6,17 @@
 #   sh test/run.sh --tsan     ThreadSanitizer, clang 19 (older ones report fences falsely), the suites that have threads
 #   sh test/run.sh --clang    everything, clang 19
 #   sh test/run.sh --long     everything, random tests for a minute each, or AEGIS_SECONDS=n seconds
+#   sh test/run.sh --isolation [long]   the isolation programme alone, as a table: suite, program, result, seconds, cases
 # Several forms may be given; they run one after the other and are counted together. Further words are suites or, after
 # `--only`, names of tests:  sh test/run.sh --asan tree engine      sh test/run.sh --only tree/btree
 set -eu
 cd "$(dirname "$0")/.."
 
-forms='' suites='' only=''
+forms='' suites='' only='' programme=''
 while [ $# -gt 0 ]; do
   case $1 in
     --plain|--asan|--tsan|--clang|--long) forms="$forms ${1#--}" ;;
+    --isolation) programme=short; if [ "${2:-}" = long ]; then programme=long; shift; fi ;;
     --only) shift; only="$only ${1:?--only wants the name of a test}" ;;
     -h|--help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "unknown option $1; see sh test/run.sh --help" >&2; exit 2 ;;
@@ -37,18 +39,25 @@ configure() {  # DIRECTORY [meson option...]; always again, so that new test fil
   grep -h 'WARNING: .*not tested' "$build/configure.txt" || true
 }
 
+if [ -n "$programme" ]; then
+  configure build
+  # shellcheck disable=SC2046
+  ninja -C build $(python3 test/programme.py build targets) >build/test-output.txt 2>&1 || { tail -n 60 build/test-output.txt; echo "0 passed, 1 failed"; exit 1; }
+  exec python3 test/programme.py build "$programme"
+fi
+
 builds=''
 for form in $forms; do
   wrapper='' timeout=1 chosen=$suites all='' seconds=${AEGIS_SECONDS:-}
   case $form in
     plain) configure build ;;
     clang) CXX=clang++-19 configure build-clang -Db_lundef=false ;;
-    long)  configure build; timeout=0; seconds=${AEGIS_SECONDS:-60} ;;
+    long)  configure build; timeout=0; seconds=${AEGIS_SECONDS:-60}; export AEGIS_FULL=1 ;;
     asan)  configure build-asan -Db_sanitize=address,undefined -Db_lundef=false; timeout=4 all='--no-suite architecture --no-suite compile_fail' ;;
     tsan)  CXX=clang++-19 configure build-tsan -Db_sanitize=thread -Db_lundef=false; timeout=8
            # Without address randomization; a container may forbid to change it, newer kernels and runtimes do without.
            if setarch -R true 2>/dev/null; then wrapper='setarch -R'; fi
-           [ -n "$chosen" ] || chosen='latch eviction file log backend buffer wal version lock tree txn engine storage' ;;
+           [ -n "$chosen" ] || chosen='latch eviction file log backend buffer wal version lock isolation tree txn engine storage' ;;
   esac
   if [ -n "$seconds" ]; then export AEGIS_SECONDS="$seconds"; fi
   [ -z "$chosen$only" ] || all=''
