@@ -5,12 +5,29 @@
 
 #include <doctest/doctest.h>
 
+#include <dlfcn.h>
+#include <time.h>
+
+#include <algorithm>
 #include <string>
 #include <thread>
 #include <vector>
 
 using namespace aegis::storage;
 using namespace aegis_test;
+
+namespace {
+
+thread_local std::vector<long>* sleeps = nullptr;  // where this thread's sleeps are noted, in nanoseconds; they are not slept
+
+}  // namespace
+
+extern "C" int nanosleep(const timespec* span, timespec* left) {
+  static auto* const sleep = reinterpret_cast<int (*)(const timespec*, timespec*)>(dlsym(RTLD_NEXT, "nanosleep"));
+  if (sleeps == nullptr) return sleep(span, left);
+  sleeps->push_back(span->tv_sec * 1'000'000'000 + span->tv_nsec);
+  return 0;
+}
 
 namespace {
 
@@ -109,6 +126,39 @@ TEST_CASE("transact gives up after as many retries as it was told, with the last
     CHECK(failed_with(world.engine.transact([&](Txn&) -> Result<void> { return ++runs, code; }, 2), code));
     CHECK(runs == 3);
   }
+}
+
+TEST_CASE("transact backs off before a retry that no lost key explains: longer and longer, at most a millisecond") {
+  World world;
+  std::vector<long> slept;
+  sleeps = &slept;
+  const auto done = world.engine.transact([&](Txn&) -> Result<void> { return Errc::conflict; }, 60);
+  sleeps = nullptr;
+  CHECK(failed_with(done, Errc::conflict));
+  CHECK(slept.size() >= 40);  // of 60 retries; the first few may draw no time at all
+  CHECK(slept.size() <= 60);
+  long longest = 0;
+  for (const long span : slept) longest = std::max(longest, span);
+  CHECK(longest < static_cast<long>(longest_backoff_microseconds) * 1000);
+  CHECK(longest > 256'000);
+  CHECK(slept.front() < 16'000);
+}
+
+TEST_CASE("a retry that queues for its lost key does not sleep") {
+  World world;
+  put(world.engine, world.table, "k", "0");
+  std::vector<long> slept;
+  sleeps = &slept;
+  int runs = 0;
+  const auto done = world.engine.transact([&](Txn& txn) -> Result<void> {
+    AEGIS_TRY(txn.get(world.table, "k"));
+    if (runs++ == 0) put(world.engine, world.table, "k", "theirs");
+    return txn.put(world.table, "k", "mine");
+  });
+  sleeps = nullptr;
+  REQUIRE(done.has_value());
+  CHECK(done->retries == 1);
+  CHECK(slept.empty());
 }
 
 TEST_CASE("a function that swallows a conflict does not get it committed") {

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -20,6 +21,19 @@
 
 using namespace aegis::storage;
 using namespace aegis_test;
+
+namespace {
+
+std::vector<::ino_t>* synced = nullptr;  // where the inodes that are synced are noted
+
+}  // namespace
+
+extern "C" int fsync(int descriptor) {
+  static auto* const sync = reinterpret_cast<int (*)(int)>(dlsym(RTLD_NEXT, "fsync"));
+  struct ::stat about{};
+  if (synced != nullptr && ::fstat(descriptor, &about) == 0) synced->push_back(about.st_ino);
+  return sync(descriptor);
+}
 
 namespace {
 
@@ -56,6 +70,23 @@ TEST_CASE("only names of a-z, 0-9, dot, underscore and hyphen are ever opened") 
     CHECK(directory.rename(bad, "x").error().code() == Errc::invalid_argument);
     CHECK(directory.rename("x", bad).error().code() == Errc::invalid_argument);
     CHECK(directory.lock(bad).error().code() == Errc::invalid_argument);
+  }
+}
+
+TEST_CASE("a directory that may be made is synced into its parent, made now or before; one that is only opened is not") {
+  const TemporaryDirectory place;
+  const auto inode_of = [](const std::string& path) {
+    struct ::stat about{};
+    REQUIRE(::stat(path.c_str(), &about) == 0);
+    return about.st_ino;
+  };
+  for (const bool create : {true, true, false}) {  // makes it; finds it, perhaps made by a process that died before its sync; opens it
+    std::vector<::ino_t> inodes;
+    synced = &inodes;
+    const auto directory = PosixFiles{}.open_directory(place / "store", create);
+    synced = nullptr;
+    REQUIRE(directory);
+    CHECK((std::count(inodes.begin(), inodes.end(), inode_of(place.path())) == 1) == create);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <aegis/storage/isolation/read_committed.hpp>
 
 #include "support/engines.hpp"
+#include "support/foreign_locks.hpp"
 #include "support/latch_of_threads.hpp"
 #include "support/random.hpp"
 
@@ -310,30 +311,11 @@ TEST_CASE("a transaction that was a deadlock's victim queues for the key it lost
 
 TEST_CASE("a transaction of one write beside a hundred thousand locks of another allocates nothing and looks at a tree's depth") {
   TransactionManager<TwoPhaseLocking> manager{{.max_transactions = 8, .max_transaction_bytes = std::size_t{256} << 20}};
-  const TableId table{7};
-  const auto cost = [&] {
-    const LockStats before = manager.locks().stats();
-    for (int i = 0; i < 1000; ++i) {
-      auto txn = manager.begin();
-      REQUIRE(txn.put(table, "other 5 and mine", "v").has_value());
-      REQUIRE(manager.commit(txn).has_value());
-    }
-    const LockStats after = manager.locks().stats();
-    return std::pair{after.allocations - before.allocations, after.visits - before.visits};
-  };
-  (void)cost();
-  const auto [alone_allocations, alone_visits] = cost();
-  auto holder = manager.begin();
-  for (int i = 0; i < 100'000; ++i) REQUIRE(holder.put(table, "other " + std::to_string(i), "v").has_value());
-  REQUIRE(manager.locks().stats().locks == 100'001);
-  (void)cost();
-  const auto [allocations, visits] = cost();
-  CHECK(alone_allocations == 0);
-  CHECK(allocations == 0);
-  CHECK(visits <= alone_visits + 1000 * 3 * 3 * std::bit_width(100'000U));  // look-up, insertion and removal in a treap
-  MESSAGE("visits: alone " << alone_visits / 1000 << ", beside 100,000 locks " << visits / 1000);
-  CHECK(manager.commit(holder).has_value());
-  CHECK(manager.locks().stats().keys == 0);
+  const CostBesideLocks cost = cost_beside_locks(manager, TableId{7}, "other 5 and mine", 1);
+  CHECK(cost.alone.allocations == 0);
+  CHECK(cost.beside.allocations == 0);
+  CHECK(cost.beside.visits <= cost.alone.visits + measured_transactions * 3 * 3 * std::bit_width(unsigned{foreign_locks}));  // look-up, insertion and removal in a treap
+  MESSAGE("visits: alone " << cost.alone.visits / measured_transactions << ", beside 100,000 locks " << cost.beside.visits / measured_transactions);
 }
 
 TEST_CASE("what two-phase locking needs does not exist in transactions of other levels") {

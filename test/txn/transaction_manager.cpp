@@ -4,6 +4,8 @@
 #include <aegis/storage/backend/memory.hpp>
 #include <aegis/storage/isolation/read_committed.hpp>
 
+#include "support/foreign_locks.hpp"
+
 #include <doctest/doctest.h>
 
 #include <array>
@@ -111,28 +113,10 @@ TEST_CASE("D14: a key written twice is one lock and one write, and leaves nothin
 
 TEST_CASE("D16: begin and commit touch and allocate the same with a hundred thousand foreign locks") {
   Manager manager{{.max_transactions = 8, .max_transaction_bytes = std::size_t{256} << 20}};
-  const auto cost = [&] {
-    const LockStats before = manager.locks().stats();
-    for (int i = 0; i < 1000; ++i) {
-      auto txn = manager.begin();
-      REQUIRE(txn.put(table, "mine", "v").has_value());
-      REQUIRE(manager.commit(txn).has_value());
-    }
-    const LockStats after = manager.locks().stats();
-    return std::pair{after.allocations - before.allocations, after.visits - before.visits};
-  };
-  (void)cost();
-  const auto [alone_allocations, alone_visits] = cost();
-  auto holder = manager.begin();
-  for (int i = 0; i < 100'000; ++i) REQUIRE(holder.put(table, "other " + std::to_string(i), "v").has_value());
-  REQUIRE(manager.locks().stats().locks == 100'000);
-  (void)cost();
-  const auto [allocations, visits] = cost();
-  CHECK(alone_allocations == 0);
-  CHECK(allocations == 0);
-  CHECK(visits <= alone_visits + 1000 * 2 * 8);  // neighbours in one bucket, never a walk
-  CHECK(manager.commit(holder).has_value());
-  CHECK(manager.locks().stats().locks == 0);
+  const aegis_test::CostBesideLocks cost = aegis_test::cost_beside_locks(manager, table, "mine", 0);
+  CHECK(cost.alone.allocations == 0);
+  CHECK(cost.beside.allocations == 0);
+  CHECK(cost.beside.visits <= cost.alone.visits + aegis_test::measured_transactions * 2 * 8);  // neighbours in one bucket, never a walk
 }
 
 TEST_CASE("D16: two that wait for each other: one is told deadlock at once, the other commits") {

@@ -265,3 +265,45 @@ TEST_CASE("the write set does what a map does, savepoints and scans included") {
     }
   }
 }
+
+namespace {
+
+/// A WriteArena whose memory ends after so many allocations.
+struct EndingArena : WriteArena {
+  static inline int left = 0;
+  void* allocate(std::size_t bytes) { return left-- > 0 ? WriteArena::allocate(bytes) : nullptr; }
+};
+
+}  // namespace
+
+TEST_CASE("where the memory ends, the call that needs it says out_of_memory, and the set is as before") {
+  BasicWriteSet<EndingArena> writes{plenty};
+  const auto text = [&] {
+    std::string all;
+    writes.for_each([&](const WriteEntry& entry) { all.append(entry.key()).append("=").append(entry.value()).append(" "); });
+    return all + std::to_string(writes.bytes());
+  };
+  EndingArena::left = 1'000;
+  REQUIRE(writes.write(t1, "b", WriteKind::put, "old"));
+  const std::uint64_t savepoint = writes.mark().value();
+  REQUIRE(writes.write(t1, "c", WriteKind::put, "short"));
+  const std::string before = text();
+  const auto fails_after = [&](int allocations, auto&& call) {
+    EndingArena::left = allocations;
+    const auto result = call();
+    REQUIRE_FALSE(result);
+    CHECK(result.error().code() == Errc::out_of_memory);
+    CHECK(text() == before);
+  };
+  const std::string longer(100, 'x');
+  for (const int allocations : {0, 1}) fails_after(allocations, [&] { return writes.write(t1, "a", WriteKind::put, "new"); });  // the entry, its write
+  fails_after(0, [&] { return writes.write(t1, "b", WriteKind::put, "behind a savepoint"); });
+  fails_after(0, [&] { return writes.write(t1, "c", WriteKind::put, longer); });
+  fails_after(0, [&] { return writes.mark(); });
+  EndingArena::left = 1'000;
+  REQUIRE(writes.write(t1, "a", WriteKind::put, "new"));
+  REQUIRE(writes.write(t1, "b", WriteKind::erase, {}));
+  REQUIRE(writes.rollback_to(savepoint));
+  CHECK(writes.size() == 1);
+  CHECK(writes.find(t1, "b")->value() == "old");
+}

@@ -35,9 +35,12 @@ class Maybe {
   constexpr Maybe& operator=(const Maybe&)
     requires(__is_trivially_copyable(T))
   = default;
-  constexpr Maybe& operator=(Maybe other) noexcept
-    requires(!__is_trivially_copyable(T))
-  {
+  constexpr Maybe& operator=(const Maybe& other) { return this == &other ? *this : *this = Maybe(other); }
+  constexpr Maybe& operator=(Maybe&&)
+    requires(__is_trivially_copyable(T))
+  = default;
+  constexpr Maybe& operator=(Maybe&& other) noexcept {
+    if (this == &other) return *this;
     reset();
     if (other.has_value_) emplace(static_cast<T&&>(other.value_));
     return *this;

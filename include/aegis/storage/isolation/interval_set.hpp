@@ -6,6 +6,7 @@
 
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/owned.hpp>
+#include <aegis/storage/core/sort.hpp>
 #include <aegis/storage/isolation/point_set.hpp>
 #include <aegis/storage/isolation/policy.hpp>
 
@@ -15,7 +16,6 @@
 #include <new>
 #include <optional>
 #include <string_view>
-#include <utility>
 
 namespace aegis::storage {
 
@@ -211,7 +211,9 @@ class IntervalSet {
     Noted* to = sorted.get();
     for (std::size_t i = 0; i < count_; ++i) *to++ = Noted{intervals_[i].table, keys_of(intervals_[i])};
     points_.for_each([&](TableId table, std::string_view key) { *to++ = Noted{table, {key, key, true}}; });
-    sort(sorted.get(), all);
+    sort(sorted.get(), all, [](const Noted& a, const Noted& b) {
+      return a.table != b.table ? a.table < b.table : compare_keys(a.keys.from, b.keys.from) < 0;
+    });
     std::size_t kept = join(sorted.get(), all, false);
     for (std::size_t before = all + 1; kept < before && bytes_of(sorted.get(), kept) > enough; kept = join(sorted.get(), kept, true)) before = kept;
     if (bytes_of(sorted.get(), kept) > enough)
@@ -222,21 +224,6 @@ class IntervalSet {
     std::size_t bytes = count * sizeof(Interval);
     for (std::size_t i = 0; i < count; ++i) bytes += noted[i].keys.from.size() + (noted[i].keys.to ? noted[i].keys.to->size() : 0);
     return bytes;
-  }
-  static void sort(Noted* items, std::size_t count) {  // heap sort
-    const auto precedes = [](const Noted& a, const Noted& b) { return a.table != b.table ? a.table < b.table : compare_keys(a.keys.from, b.keys.from) < 0; };
-    const auto sift = [&](std::size_t at, std::size_t end) {
-      for (std::size_t child; (child = 2 * at + 1) < end; at = child) {
-        if (child + 1 < end && precedes(items[child], items[child + 1])) ++child;
-        if (!precedes(items[at], items[child])) return;
-        std::swap(items[at], items[child]);
-      }
-    };
-    for (std::size_t at = count / 2; at-- > 0;) sift(at, count);
-    for (std::size_t end = count; end > 1;) {
-      std::swap(items[0], items[--end]);
-      sift(0, end);
-    }
   }
   /// Joins what overlaps or touches and, if asked, each with its next neighbour; how many remain.
   static std::size_t join(Noted* items, std::size_t count, bool pairs) {

@@ -3,6 +3,7 @@
 // within a bound that each call gives; a refusal changes nothing. Emptied in constant time. One thread at a time.
 #pragma once
 
+#include <aegis/storage/core/hash.hpp>
 #include <aegis/storage/core/ids.hpp>
 #include <aegis/storage/core/owned.hpp>
 
@@ -16,10 +17,7 @@ namespace aegis::storage {
 
 class PointSet {
  public:
-  static std::uint64_t hash_of(TableId table, std::string_view key) {
-    const std::uint64_t mixed = (std::hash<std::string_view>{}(key) ^ (std::uint64_t{number(table)} * 0x9e3779b97f4a7c15)) * 0xd6e8feb86659fd93;
-    return mixed ^ (mixed >> 32);
-  }
+  static std::uint64_t hash_of(TableId table, std::string_view key) { return hash_of_key(number(table), key); }
 
   bool contains(std::uint64_t hash, TableId table, std::string_view key) const { return size_ != 0 && is_used(*slot_of(hash, table, key)); }
   /// False: no key of this hash is in it.

@@ -4,6 +4,7 @@
 // Models: Pillai et al. and Zheng et al. (OSDI'14), SQLite's crash tests, CrashMonkey.
 #pragma once
 
+#include <aegis/storage/testing/dice.hpp>
 #include <aegis/storage/testing/simulated_medium.hpp>
 
 #include <charconv>
@@ -65,23 +66,6 @@ inline std::optional<PowerCut> parse_power_cut(std::string_view text) {
   }
   return std::nullopt;
 }
-
-/// splitmix64 (Steele, Lea, Flood 2014): the same everywhere.
-class Dice {
- public:
-  explicit Dice(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-  }
-  std::uint64_t below(std::uint64_t bound) { return next() % bound; }
-  bool in_four(unsigned wins) { return (next() & 3) < wins; }
-
- private:
-  std::uint64_t state_;
-};
 
 /// Makes one image of one medium.
 class PowerCutImage {

@@ -65,8 +65,9 @@ class Descent {
   /// read there tells whether it is the leaf now, so a wrong hint costs one page and no more.
   template <class Fn>
   auto visit(TableRoot root, const LeafPosition& position, PageId hint, Fn&& fn) -> Result<LeafValue<Fn>> {
-    auto at_hint = look(root, position, hint, fn);
-    return at_hint.to == at_hint.leaf ? Result<LeafValue<Fn>>{std::move(at_hint.value)} : visit(root, position, fn);
+    if (hint != PageId{})
+      if (auto at_hint = look(root, position, hint, fn); at_hint && at_hint->to == at_hint->leaf) return std::move(at_hint->value);
+    return visit(root, position, fn);
   }
   /// The same for whoever is in the commit section, where no structure change is under way: one that does not arrive
   /// has met a broken tree. Fills `path` if there is one.
@@ -79,8 +80,9 @@ class Descent {
   /// The same with a hint.
   template <class Fn>
   auto visit_in_section(TableRoot root, const LeafPosition& position, PageId hint, Fn&& fn) -> Result<LeafValue<Fn>> {
-    auto at_hint = look(root, position, hint, fn);
-    return at_hint.to == at_hint.leaf ? Result<LeafValue<Fn>>{std::move(at_hint.value)} : visit_in_section(root, position, fn);
+    if (hint != PageId{})
+      if (auto at_hint = look(root, position, hint, fn); at_hint && at_hint->to == at_hint->leaf) return std::move(at_hint->value);
+    return visit_in_section(root, position, fn);
   }
 
  private:
@@ -94,10 +96,8 @@ class Descent {
 
   // At the page that is perhaps the leaf. That it cannot be read is no reason to fail.
   template <class Fn>
-  auto look(TableRoot root, const LeafPosition& position, PageId hint, Fn& fn) -> Step<LeafValue<Fn>> {
-    if (hint == PageId{}) return {};
-    auto step = pool_.read(hint, [&](const PageType& page) { return this->step(page, hint, root.table, 0, position, fn); });
-    return step ? *std::move(step) : Step<LeafValue<Fn>>{};
+  auto look(TableRoot root, const LeafPosition& position, PageId hint, Fn& fn) -> Result<Step<LeafValue<Fn>>> {
+    return pool_.read(hint, [&](const PageType& page) { return this->step(page, hint, root.table, 0, position, fn); });
   }
 
   // Once from the root: to a leaf, or elsewhere.

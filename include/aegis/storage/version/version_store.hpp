@@ -4,6 +4,7 @@
 // order of timestamps. One shard's mutex at a time, for the time of a copy; user code never runs under it.
 #pragma once
 
+#include <aegis/storage/core/hash.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/version/snapshot.hpp>
@@ -226,10 +227,7 @@ class VersionStore {
     for (auto& until : first_until_) until.store(~std::uint64_t{0}, std::memory_order_relaxed);
   }
 
-  static std::uint64_t hash_of(TableId table, std::string_view key) {
-    const std::uint64_t mixed = (std::hash<std::string_view>{}(key) ^ (std::uint64_t{number(table)} * 0x9e3779b97f4a7c15)) * 0xd6e8feb86659fd93;
-    return mixed ^ (mixed >> 32);
-  }
+  static std::uint64_t hash_of(TableId table, std::string_view key) { return hash_of_key(number(table), key); }
   Shard& shard_of(std::uint64_t hash) { return shards_[hash % shard_count]; }
   const Shard& shard_of(std::uint64_t hash) const { return shards_[hash % shard_count]; }
 
