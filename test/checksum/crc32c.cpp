@@ -51,7 +51,7 @@ TEST_CASE("the instruction and the tables agree at every length and alignment") 
 
 TEST_CASE("a CRC register moves over zeros as if they were there") {
   constexpr std::uint32_t polynomial = 0x82f63b78;
-  static constexpr CrcTables tables = make_crc_tables(polynomial);
+  const CrcTables tables = make_crc_tables(polynomial);
   for (const std::size_t zeros : std::initializer_list<std::size_t>{1, 2, 64, 256, 2048}) {
     const CrcShift shift = make_crc_shift(polynomial, zeros);
     const std::vector<std::byte> nothing(zeros);

@@ -134,7 +134,7 @@ class Circles {
     const Wish first = upgrade_ ? Wish{0, 0, S} : Wish{index, index, X}, second = upgrade_ ? Wish{0, 0, X} : Wish{next, next, X};
     schedule.require(acquire(*manager_, owner, first).has_value(), "the first lock goes with all others");
     {
-      std::unique_lock lock{mutex_};
+      Guard lock{mutex_};
       if (++arrived_ == owners_.size()) all_arrived_.notify_all();
       all_arrived_.wait(lock, [&] { return arrived_ == owners_.size(); });
     }
@@ -146,7 +146,7 @@ class Circles {
 
   const bool upgrade_;
   std::deque<LockOwner> owners_;
-  std::mutex mutex_;
+  Mutex mutex_;
   Condition all_arrived_;
   std::size_t arrived_ = 0, victims_ = 0;
   Owned<Manager> manager_;
@@ -158,21 +158,21 @@ class ForgetfulLock {
   void lock() {
     for (;;) {
       {
-        const std::lock_guard guard{mutex_};
+        const Guard guard{mutex_};
         if (!std::exchange(taken_, true)) return;
       }
-      std::unique_lock guard{mutex_};
+      Guard guard{mutex_};
       freed_.wait(guard);
     }
   }
   void unlock() {
-    const std::lock_guard guard{mutex_};
+    const Guard guard{mutex_};
     taken_ = false;
     freed_.notify_one();
   }
 
  private:
-  std::mutex mutex_;
+  Mutex mutex_;
   Condition freed_;
   bool taken_ = false;
 };
@@ -199,7 +199,7 @@ class PairOfLocks {
   void unlock() { a_.unlock(), b_.unlock(); }
 
  private:
-  std::mutex a_, b_;
+  Mutex a_, b_;
   bool turn_ = false;
 };
 
@@ -238,7 +238,7 @@ TEST_CASE_TEMPLATE("a circle has one victim in every schedule", Manager, LockMan
 }
 
 TEST_CASE("a sound lock is sound in every schedule, and planted bugs are found") {
-  aegis_test::holds_in_schedules<Exclusion<std::mutex>>(1'000);
+  aegis_test::holds_in_schedules<Exclusion<Mutex>>(1'000);
   aegis_test::fails_in_schedules<Exclusion<ForgetfulLock>>(1'000, "lost wake-up");
   aegis_test::fails_in_schedules<Exclusion<HastyLock>>(1'000, "one at a time");
   aegis_test::fails_in_schedules<Exclusion<PairOfLocks>>(1'000, "a deadlock");

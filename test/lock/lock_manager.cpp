@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -22,6 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr Milliseconds at_once{0};
 constexpr TableId table{3};
 constexpr auto S = LockMode::shared, U = LockMode::update, X = LockMode::exclusive, IS = LockMode::intent_shared, IX = LockMode::intent_exclusive;
 
@@ -47,7 +49,7 @@ TEST_CASE_TEMPLATE("D24: a second owner is granted beside the first exactly wher
     for (LockMode requested : all) {
       LockOwner a, b;
       CHECK(manager->acquire(a, LockTarget::of_table(table), granted));
-      auto second = manager->acquire(b, LockTarget::of_table(table), requested, 0ms);
+      auto second = manager->acquire(b, LockTarget::of_table(table), requested, at_once);
       INFO(name_of(requested), " beside ", name_of(granted));
       CHECK(second.has_value() == compatible(requested, granted));
       if (!second) CHECK(second.error().code() == Errc::lock_timeout);
@@ -74,9 +76,9 @@ TEST_CASE_TEMPLATE("keys of two tables, a table and its empty key, and absent ke
   auto manager = open<Manager>();
   LockOwner a, b;
   CHECK(manager->acquire(a, key("k"), X));
-  CHECK(manager->acquire(b, LockTarget{TableId{4}, "k"}, X, 0ms));
+  CHECK(manager->acquire(b, LockTarget{TableId{4}, "k"}, X, at_once));
   CHECK(manager->acquire(a, key(""), X));
-  CHECK(manager->acquire(b, LockTarget::of_table(table), X, 0ms));
+  CHECK(manager->acquire(b, LockTarget::of_table(table), X, at_once));
   manager->release_all(a);
   manager->release_all(b);
 }
@@ -145,9 +147,9 @@ TEST_CASE_TEMPLATE("within its limit a newcomer may pass a waiter, and not beyon
   REQUIRE(manager->acquire(holder, key("k"), S));
   Actor writer{*manager};
   writer.acquire(key("k"), X);
-  CHECK(manager->acquire(second, key("k"), S, 0ms));
-  CHECK(manager->acquire(third, key("k"), S, 0ms));
-  CHECK_FALSE(manager->acquire(fourth, key("k"), S, 0ms));
+  CHECK(manager->acquire(second, key("k"), S, at_once));
+  CHECK(manager->acquire(third, key("k"), S, at_once));
+  CHECK_FALSE(manager->acquire(fourth, key("k"), S, at_once));
   for (LockOwner* owner : {&holder, &second, &third}) manager->release_all(*owner);
   CHECK(writer.outcome() == "waited");
 }
@@ -248,7 +250,7 @@ TEST_CASE_TEMPLATE("a wait that has its limit ends with lock_timeout, and those 
   LockOwner holder;
   REQUIRE(manager->acquire(holder, key("k"), S));
   Actor writer{*manager}, reader{*manager};
-  writer.acquire(key("k"), X, 300ms);
+  writer.acquire(key("k"), X, Milliseconds{300ms});
   reader.acquire(key("k"), S);
   CHECK(writer.outcome() == "lock_timeout");
   CHECK(reader.outcome() == "waited");
@@ -261,7 +263,7 @@ TEST_CASE_TEMPLATE("an upgrade that timed out keeps what it had", Manager, LockM
   LockOwner a, b;
   REQUIRE(manager->acquire(a, key("k"), S));
   REQUIRE(manager->acquire(b, key("k"), S));
-  auto refused = manager->acquire(a, key("k"), X, 1ms);
+  auto refused = manager->acquire(a, key("k"), X, Milliseconds{1ms});
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code() == Errc::lock_timeout);
   CHECK(manager->held(a, key("k")) == S);
@@ -317,8 +319,8 @@ TEST_CASE_TEMPLATE("keys of any length are locked as a whole", Manager, LockMana
   std::string other = one;
   other.back() = 'l';
   REQUIRE(manager->acquire(a, key(one), X));
-  CHECK(manager->acquire(b, key(other), X, 0ms));
-  CHECK_FALSE(manager->acquire(b, key(one), X, 0ms));
+  CHECK(manager->acquire(b, key(other), X, at_once));
+  CHECK_FALSE(manager->acquire(b, key(one), X, at_once));
   manager->release_all(a);
   manager->release_all(b);
 }

@@ -8,6 +8,7 @@
 
 #include <aegis/storage/backend/local.hpp>
 
+#include <chrono>
 #include <future>
 #include <memory>
 #include <optional>

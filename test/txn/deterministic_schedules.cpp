@@ -9,6 +9,7 @@
 #include <aegis/storage/isolation/snapshot_isolation.hpp>
 
 #include <array>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>

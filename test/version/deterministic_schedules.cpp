@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstring>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>

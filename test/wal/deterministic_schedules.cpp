@@ -10,6 +10,7 @@
 #include "life.hpp"
 
 #include <algorithm>
+#include <mutex>
 #include <string>
 #include <type_traits>
 #include <vector>

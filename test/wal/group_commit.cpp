@@ -4,6 +4,7 @@
 #include <aegis/storage/testing/faulty_log.hpp>
 
 #include <atomic>
+#include <mutex>
 #include <set>
 #include <thread>
 

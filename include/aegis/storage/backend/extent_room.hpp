@@ -9,11 +9,10 @@
 #include <aegis/storage/backend/extent_map.hpp>
 #include <aegis/storage/backend/extent_reuse.hpp>
 #include <aegis/storage/backend/free_space.hpp>
+#include <aegis/storage/core/mutex.hpp>
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
-#include <shared_mutex>
 
 namespace aegis::storage {
 
@@ -28,14 +27,14 @@ class ExtentRoom {
   static constexpr std::size_t fixed_reserve_steps = 2;  // for checkpoint, erase and drop, beyond what the map needs
   static constexpr std::size_t longest_hole_list = 4096;
 
-  ExtentRoom(ExtentFile<Files>& file, std::shared_mutex& map_lock, ExtentMap& map, ExtentReuse& reuse)
+  ExtentRoom(ExtentFile<Files>& file, SharedMutex& map_lock, ExtentMap& map, ExtentReuse& reuse)
       : space(file.geometry()), file_(file), map_lock_(map_lock), map_(map), reuse_(reuse) {}
 
   /// Neighbouring units, between `least` and `most`; no_space when the file cannot grow.
   Result<UnitRun> take(std::uint32_t least, std::uint32_t most, RoomFor purpose) {
     for (;;) {
       {
-        const std::unique_lock guard(map_lock_);
+        const Guard guard(map_lock_);
         reuse_.advance(space);
         if (const auto run = space.take(least, most, kept_from(purpose))) return *run;
       }
@@ -46,7 +45,7 @@ class ExtentRoom {
   Result<void> prepare_change(bool is_write) {
     for (;;) {
       {
-        const std::shared_lock guard(map_lock_);
+        const SharedGuard guard(map_lock_);
         if (room_for_nodes() >= map_.unwritten() + spare_nodes + (is_write ? nodes_per_step() : 0)) return {};
       }
       AEGIS_TRY(grow(1));
@@ -57,7 +56,7 @@ class ExtentRoom {
     for (;;) {
       std::size_t missing = 0;
       {
-        const std::unique_lock guard(map_lock_);
+        const Guard guard(map_lock_);
         if (bytes > (std::uint64_t{1} << 60) - reserved_) return Error{Errc::no_space, "reservation"};
         const std::size_t needed = steps_kept(reserved_ + bytes);
         if (space.free_steps() >= needed) {
@@ -70,7 +69,7 @@ class ExtentRoom {
     }
   }
   void release(std::uint64_t bytes) {
-    const std::unique_lock guard(map_lock_);
+    const Guard guard(map_lock_);
     reserved_ -= std::min(bytes, reserved_);
   }
 
@@ -78,7 +77,7 @@ class ExtentRoom {
   /// once, but never below what the superblock says is in use, for so long a file is looked for at opening; inside it
   /// when the list of holes that names them was published. Failing to is no failure.
   void give_back(std::uint64_t published_holes, std::uint64_t published_bytes) {
-    const std::unique_lock growing(grow_mutex_);
+    const Guard growing(grow_mutex_);
     const std::size_t length = cut_end(static_cast<std::size_t>(published_bytes / ExtentGeometry::step_bytes));
     if (published_holes == punched_version_ || published_holes != holes_version_) return make_holes();
     for (std::size_t step = 0; step < length; ++step)
@@ -88,24 +87,24 @@ class ExtentRoom {
 
   /// While trimming, nothing is kept free for later, and what was reserved is not any more.
   void set_trimming(bool is_trimming) {
-    const std::unique_lock guard(map_lock_);
+    const Guard guard(map_lock_);
     trimming_ = is_trimming;
     if (is_trimming) reserved_ = 0;
   }
   /// Whether a superblock should be written to say that less is in use, so that the file may become shorter.
   bool could_shorten(std::uint64_t published_bytes) const {
-    const std::shared_lock guard(map_lock_);
+    const SharedGuard guard(map_lock_);
     return trimming_ && space.used_length() * ExtentGeometry::step_bytes < published_bytes;
   }
   /// Where the file could end if everything after it, at most `most_bytes`, moved down; holes there are made room of.
   /// The file's end as it is, when nothing can be gained. From now on room is taken below that; 0 ends it.
   std::size_t gather_below(std::uint64_t most_bytes) {
-    const std::unique_lock growing(grow_mutex_);
+    const Guard growing(grow_mutex_);
     const ExtentGeometry& geometry = file_.geometry();
     std::size_t length = 0;
     std::uint64_t moving = 0;
     {
-      const std::shared_lock guard(map_lock_);
+      const SharedGuard guard(map_lock_);
       length = space.used_length();
       std::uint64_t used = 0;
       for (std::size_t step = 0; step < length; ++step) used += space.used_units(step);
@@ -118,7 +117,7 @@ class ExtentRoom {
     return length;
   }
   void prefer_below(std::size_t steps) {
-    const std::unique_lock guard(map_lock_);
+    const Guard guard(map_lock_);
     space.prefer_below(steps);
   }
   /// Whether the disk would not let the file grow in this life: room given back may never come again.
@@ -127,7 +126,7 @@ class ExtentRoom {
   /// The list of holes as it stands in the file: u32 first step, u32 count, ... Returns its length; `to` has room for
   /// longest_hole_list runs. `version` tells whether it changed since.
   std::size_t encode_holes(MutableBytes to, std::uint64_t& version) const {
-    const std::shared_lock guard(map_lock_);
+    const SharedGuard guard(map_lock_);
     version = holes_version_;
     std::size_t length = 0;
     for (std::size_t step = 0; step < space.steps(); ++step) {
@@ -155,7 +154,7 @@ class ExtentRoom {
     return true;
   }
   std::uint64_t holes_version() const {
-    const std::shared_lock guard(map_lock_);
+    const SharedGuard guard(map_lock_);
     return holes_version_;
   }
 
@@ -190,7 +189,7 @@ class ExtentRoom {
     std::size_t length = 0, before = 0;
     bool forgets_hole = false;
     {
-      const std::unique_lock guard(map_lock_);
+      const Guard guard(map_lock_);
       before = length = space.steps();
       std::size_t spare = space.free_steps() - std::min(space.free_steps(), steps_wanted());
       while (length > least && (space.is_hole(length - 1) || (space.is_free(length - 1) && spare != 0))) {
@@ -207,7 +206,7 @@ class ExtentRoom {
 
   /// Makes at least one more free step, `wanted` or more if it is easy: holes first, then the file's end.
   Result<void> grow(std::size_t wanted) {
-    const std::unique_lock growing(grow_mutex_);
+    const Guard growing(grow_mutex_);
     for (std::size_t step = 0; space.holes() != 0 && step < space.steps(); ++step) {
       if (!space.is_hole(step)) continue;
       const Result<void> filled = fill_holes(step, wanted);
@@ -227,7 +226,7 @@ class ExtentRoom {
     if (!allocated && count != 1) allocated = file_.allocate_steps(first, count = 1);
     AEGIS_TRY(allocated);
     AEGIS_TRY(file_.sync(true));
-    const std::unique_lock guard(map_lock_);
+    const Guard guard(map_lock_);
     for (std::size_t step = first; step < first + count; ++step) space.fill_hole(step);
     ++holes_version_;
     return {};
@@ -237,11 +236,11 @@ class ExtentRoom {
     if (before + count > ~std::uint32_t{0}) return Error{Errc::no_space, "data file"};
     AEGIS_TRY(file_.allocate_steps(before, count));
     AEGIS_TRY(file_.sync(true));
-    const std::unique_lock guard(map_lock_);
+    const Guard guard(map_lock_);
     return space.grow_to(before + count);
   }
   void make_holes() {
-    const std::unique_lock guard(map_lock_);
+    const Guard guard(map_lock_);
     const std::uint64_t between = space.free_units() - std::uint64_t{space.free_steps()} * file_.geometry().units_per_step();
     const std::size_t wanted = trimming_ ? (between < hole_list_units() ? 1 : 0) : 2 * steps_wanted();  // the list itself needs room
     std::size_t runs = 0;
@@ -257,10 +256,10 @@ class ExtentRoom {
   }
 
   ExtentFile<Files>& file_;
-  std::shared_mutex& map_lock_;
+  SharedMutex& map_lock_;
   ExtentMap& map_;
   ExtentReuse& reuse_;
-  std::mutex grow_mutex_;              // one grows or gives back at a time; FreeSpace::steps() changes only under it
+  Mutex grow_mutex_;              // one grows or gives back at a time; FreeSpace::steps() changes only under it
   std::uint64_t reserved_ = 0;
   bool trimming_ = false;              // under the map's lock
   std::atomic<bool> refused_{false};

@@ -10,14 +10,13 @@
 #include <aegis/storage/backend/extent_room.hpp>
 #include <aegis/storage/backend/extent_sync.hpp>
 #include <aegis/storage/backend/extent_writer.hpp>
+#include <aegis/storage/core/maybe.hpp>
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/owned.hpp>
 
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
-#include <optional>
-#include <shared_mutex>
 #include <utility>
 
 namespace aegis::storage {
@@ -45,7 +44,7 @@ class ExtentStore {
 
   Result<std::size_t> read(const MapRoot& root, BlockId id, MutableBytes into) {
     for (;;) {
-      std::shared_lock guard(lock_);
+      SharedGuard guard(lock_);
       const MapLookup found = ExtentMap::find(root, number(id));
       if (found.state == MapLookup::State::absent) return Error{Errc::block_not_found, "block", number(id)};
       const Extent& extent = found.extent;
@@ -62,12 +61,12 @@ class ExtentStore {
     }
   }
   /// The first block at or after `id`, which becomes it; nullopt: there is none.
-  Result<std::optional<std::size_t>> next(const MapRoot& root, std::uint64_t& id) {
+  Result<Maybe<std::size_t>> next(const MapRoot& root, std::uint64_t& id) {
     for (;;) {
-      std::shared_lock guard(lock_);
+      SharedGuard guard(lock_);
       const MapLookup found = ExtentMap::find_next(root, id);
-      if (found.state == MapLookup::State::absent) return std::optional<std::size_t>{};
-      if (found.state == MapLookup::State::found) return std::optional<std::size_t>{found.extent.bytes};
+      if (found.state == MapLookup::State::absent) return Maybe<std::size_t>{};
+      if (found.state == MapLookup::State::found) return Maybe<std::size_t>{found.extent.bytes};
       const ReadingExtent reading(reuse_);
       guard.unlock();
       AEGIS_TRY(load(const_cast<MapRoot&>(root), id, found));
@@ -75,7 +74,7 @@ class ExtentStore {
   }
   Result<bool> exists(BlockId id) {
     for (;;) {
-      std::shared_lock guard(lock_);
+      SharedGuard guard(lock_);
       const MapLookup found = ExtentMap::find(map.current, number(id));
       if (found.state != MapLookup::State::missing) return found.state == MapLookup::State::found;
       const ReadingExtent reading(reuse_);
@@ -87,7 +86,7 @@ class ExtentStore {
   Result<void> write(BlockId id, Bytes content) {
     AEGIS_TRY(prepare_change(id, true));
     if (content.size() > ExtentWriter<Files>::block_bytes) return write_alone(id, content);
-    const std::unique_lock staging(writer_.mutex());
+    const Guard staging(writer_.mutex());
     for (;;) {
       const std::uint64_t generation = generation_.load(std::memory_order_acquire);
       Extent extent = Extent::at(0, {});
@@ -107,15 +106,15 @@ class ExtentStore {
   }
 
   void seal() {
-    const std::unique_lock guard(lock_);
+    const Guard guard(lock_);
     seal_locked();
   }
   Result<void> sync() {
-    const std::unique_lock one_at_a_time(sync_mutex_);
+    const Guard one_at_a_time(sync_mutex_);
     AEGIS_TRY(alive());
     SealedState state;
     {
-      const std::unique_lock guard(lock_);
+      const Guard guard(lock_);
       if (!is_sealed_) seal_locked();
       is_sealed_ = false;
       state = {std::exchange(sealed_, {}), sealed_generation_, sealed_blocks_, sealed_block_bytes_};
@@ -123,7 +122,7 @@ class ExtentStore {
     Result<void> done = is_changed(state) ? publish(state) : Result<void>{};
     if (!done) failed_.store(true, std::memory_order_release);
     {
-      const std::unique_lock guard(lock_);
+      const Guard guard(lock_);
       if (done) std::swap(published_, state.root);
       map.drop(state.root);
       if (!done) return done;
@@ -136,11 +135,11 @@ class ExtentStore {
 
   /// Whether anything at all, or the block `id` (its path loaded) or a map block above it, stands at or beyond a grain.
   bool reaches_beyond(std::uint64_t grain) const {
-    const std::shared_lock guard(lock_);
+    const SharedGuard guard(lock_);
     return room.space.used_length() * std::uint64_t{file.geometry().units_per_step()} * ExtentGeometry::grains_per_unit > grain;
   }
   bool lies_beyond(std::uint64_t grain, std::uint64_t id) const {
-    const std::shared_lock guard(lock_);
+    const SharedGuard guard(lock_);
     const MapLookup found = ExtentMap::find(map.current, id);
     return (found.extent.bytes != 0 && found.extent.grain() >= grain) || ExtentMap::furthest_node(map.current, id) >= grain;
   }
@@ -150,13 +149,13 @@ class ExtentStore {
     std::uint64_t generation = 0;
   };
   Result<Pinned> pin() {
-    const std::unique_lock guard(lock_);
+    const Guard guard(lock_);
     if (pin_count_ == max_pins) return Error{Errc::busy, "pinned generations"};
     pins_[pin_count_++] = published_generation_;
     return Pinned{map.hold(published_), published_generation_};
   }
   void unpin(Pinned& pinned) {
-    const std::unique_lock guard(lock_);
+    const Guard guard(lock_);
     map.drop(pinned.root);
     std::size_t at = 0;
     while (pins_[at] != pinned.generation) ++at;
@@ -174,7 +173,7 @@ class ExtentStore {
     std::uint64_t blocks, block_bytes, file_bytes, memory_bytes;
   };
   Totals totals() const {
-    const std::shared_lock guard(lock_);
+    const SharedGuard guard(lock_);
     const std::uint64_t allocated = (room.space.steps() - room.space.holes()) * ExtentGeometry::step_bytes;
     return {blocks_, block_bytes_, allocated, map.memory_bytes() + room.space.memory_bytes()};
   }
@@ -182,7 +181,7 @@ class ExtentStore {
   ExtentFile<Files> file;
 
  private:
-  mutable std::shared_mutex lock_;  // "the map's lock": map, reuse, free space, roots, pins, totals
+  mutable SharedMutex lock_;  // "the map's lock": map, reuse, free space, roots, pins, totals
   ExtentReuse reuse_;
 
  public:
@@ -200,7 +199,7 @@ class ExtentStore {
     const std::uint64_t offset = file.geometry().offset(missed.extent);
     AEGIS_TRY(file.read(missed.extent, image.bytes(), "map block at offset", offset));
     if (!node->decode(image.bytes().data())) return Error{Errc::corrupt_block, "entry of the map block at offset", offset};
-    const std::unique_lock guard(lock_);
+    const Guard guard(lock_);
     if (map.install(root, id, missed, node.get())) (void)node.release();
     return {};
   }
@@ -219,14 +218,14 @@ class ExtentStore {
     if (done) {
       const std::uint64_t used = file.geometry().grains(content.size());
       const Result<bool> entered = enter(id, extent, any_generation);
-      const std::unique_lock guard(lock_);
+      const Guard guard(lock_);
       if (entered) {
         room.space.release(extent.grain() + used, units * std::uint64_t{ExtentGeometry::grains_per_unit} - used);
         return {};
       }
       done = entered.error();
     }
-    const std::unique_lock guard(lock_);
+    const Guard guard(lock_);
     room.space.release(extent.grain(), units * std::uint64_t{ExtentGeometry::grains_per_unit});
     return done;
   }
@@ -235,7 +234,7 @@ class ExtentStore {
     Owned<FreedExtent> freed{FreedExtent::prepare()};
     if (!freed) return Error{Errc::out_of_memory, "block", number(id)};
     for (;;) {
-      std::unique_lock guard(lock_);
+      Guard guard(lock_);
       const std::uint64_t now = generation_.load(std::memory_order_relaxed);
       if (generation != any_generation && generation != now) return false;
       const MapLookup found = ExtentMap::find(map.current, number(id));
@@ -291,7 +290,7 @@ class ExtentStore {
   }
 
   ExtentWriter<Files> writer_;
-  std::mutex sync_mutex_;
+  Mutex sync_mutex_;
   Superblock superblock_;                      // the published one; under sync_mutex_
   std::atomic<std::uint64_t> sequence_{superblock_.generation};
   std::atomic<bool> failed_{false};            // a sync failed: nothing is ever written again

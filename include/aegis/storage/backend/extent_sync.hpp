@@ -7,10 +7,9 @@
 #include <aegis/storage/backend/extent_map.hpp>
 #include <aegis/storage/backend/extent_reuse.hpp>
 #include <aegis/storage/backend/extent_room.hpp>
+#include <aegis/storage/core/mutex.hpp>
 
 #include <cstdint>
-#include <mutex>
-#include <shared_mutex>
 
 namespace aegis::storage {
 
@@ -23,7 +22,7 @@ class ExtentSync {
     std::uint64_t blocks = 0, block_bytes = 0;
   };
 
-  ExtentSync(ExtentFile<Files>& file, ExtentRoom<Files>& room, std::shared_mutex& map_lock, ExtentMap& map, ExtentReuse& reuse)
+  ExtentSync(ExtentFile<Files>& file, ExtentRoom<Files>& room, SharedMutex& map_lock, ExtentMap& map, ExtentReuse& reuse)
       : file_(file), room_(room), map_lock_(map_lock), map_(map), reuse_(reuse) {}
 
   /// The superblock that is durable now. `holes_version` becomes that of the list it names. Any failure leaves it
@@ -42,7 +41,7 @@ class ExtentSync {
     std::uint64_t version = holes_version;
     if (before.generation == 0 || room_.holes_version() != holes_version) AEGIS_TRY(next.holes, write_holes(before.holes, state.generation, version));
     {
-      const std::shared_lock guard(map_lock_);
+      const SharedGuard guard(map_lock_);
       next.used_bytes = room_.space.used_length() * ExtentGeometry::step_bytes;
     }
     AEGIS_TRY(file_.sync(false));
@@ -67,7 +66,7 @@ class ExtentSync {
     const std::uint64_t unit = run_.first + fill_ / file_.geometry().unit_bytes;
     fill_ += node_room();
     const Extent stored = Extent::at(unit * ExtentGeometry::grains_per_unit, {at, map_block_bytes});
-    const std::unique_lock guard(map_lock_);
+    const Guard guard(map_lock_);
     map_.assign(node, stored, reuse_);
     return {};
   }
@@ -75,7 +74,7 @@ class ExtentSync {
     AEGIS_TRY(flush());
     std::uint64_t unwritten = 0;
     {
-      const std::shared_lock guard(map_lock_);
+      const SharedGuard guard(map_lock_);
       unwritten = map_.unwritten();
     }
     const std::uint64_t fitting = std::min<std::uint64_t>(unwritten, batch_.bytes().size() / node_room());
@@ -85,7 +84,7 @@ class ExtentSync {
   Result<void> flush() {
     if (fill_ != 0) AEGIS_TRY(file_.write_run(run_, batch_.bytes().first(fill_)));
     const auto used = static_cast<std::uint32_t>(fill_ / file_.geometry().unit_bytes);
-    const std::unique_lock guard(map_lock_);
+    const Guard guard(map_lock_);
     room_.space.release((run_.first + used) * ExtentGeometry::grains_per_unit, std::uint64_t{run_.count - used} * ExtentGeometry::grains_per_unit);
     run_ = {};
     fill_ = 0;
@@ -108,14 +107,14 @@ class ExtentSync {
     if (freed == nullptr) return Error{Errc::out_of_memory, "list of holes"};
     freed->grain = old.grain();
     freed->grains = geometry.units(old.bytes) * ExtentGeometry::grains_per_unit;
-    const std::unique_lock guard(map_lock_);
+    const Guard guard(map_lock_);
     reuse_.defer(freed, generation);
     return list;
   }
 
   ExtentFile<Files>& file_;
   ExtentRoom<Files>& room_;
-  std::shared_mutex& map_lock_;
+  SharedMutex& map_lock_;
   ExtentMap& map_;
   ExtentReuse& reuse_;
   AlignedBuffers::Buffer batch_;  // map blocks on their way to run_

@@ -6,12 +6,11 @@
 
 #include <aegis/storage/backend/extent_file.hpp>
 #include <aegis/storage/backend/extent_room.hpp>
+#include <aegis/storage/core/mutex.hpp>
 
 #include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <mutex>
-#include <shared_mutex>
 #include <utility>
 
 namespace aegis::storage {
@@ -22,7 +21,7 @@ class ExtentWriter {
   static constexpr std::size_t run_bytes = AlignedBuffers::kept_bytes;
   static constexpr std::size_t block_bytes = run_bytes / 2;  // larger blocks are not for this
 
-  ExtentWriter(ExtentFile<Files>& file, ExtentRoom<Files>& room, std::shared_mutex& map_lock, ExtentReuse& reuse)
+  ExtentWriter(ExtentFile<Files>& file, ExtentRoom<Files>& room, SharedMutex& map_lock, ExtentReuse& reuse)
       : file_(file), room_(room), map_lock_(map_lock), reuse_(reuse) {}
   ~ExtentWriter() {
     while (FreedExtent* freed = freed_) {
@@ -32,7 +31,7 @@ class ExtentWriter {
   }
 
   /// The writer for one block at a time; held while it is staged and entered into the map.
-  std::mutex& mutex() { return mutex_; }
+  Mutex& mutex() { return mutex_; }
 
   /// Under mutex(). Stages `content` (not empty, at most block_bytes) for `generation`; flushes what does not fit or is of
   /// an older generation. Nobody knows the extent until the caller enters it; unstage() takes it back.
@@ -51,7 +50,7 @@ class ExtentWriter {
 
   /// Before a sync: writes what is staged of generations up to `generation`.
   Result<void> flush_until(std::uint64_t generation) {
-    const std::unique_lock staging(mutex_);
+    const Guard staging(mutex_);
     if (!is_open() || generation_ > generation) return {};
     return flush();
   }
@@ -59,7 +58,7 @@ class ExtentWriter {
   /// True when the extent was still staged and its bytes are in `into`.
   bool read(const Extent& extent, MutableBytes into) {
     if (!is_staged(extent)) return false;
-    const std::unique_lock staging(mutex_);
+    const Guard staging(mutex_);
     if (!is_staged(extent)) return false;
     const auto at = static_cast<std::size_t>((extent.grain() - first_grain()) * file_.geometry().grain_bytes());
     copy_bytes(into, Bytes{buffer_.bytes()}.subspan(at, extent.bytes));
@@ -91,7 +90,7 @@ class ExtentWriter {
     if (!buffer_) return Error{Errc::out_of_memory, "buffer for writes"};
     const ExtentGeometry& geometry = file_.geometry();
     AEGIS_TRY(const UnitRun run, room_.take(geometry.units(bytes), geometry.units(run_bytes), RoomFor::blocks));
-    const std::unique_lock guard(map_lock_);
+    const Guard guard(map_lock_);
     run_ = run;
     fill_ = 0;
     generation_ = generation;
@@ -105,7 +104,7 @@ class ExtentWriter {
     const std::size_t length = std::size_t{geometry.units(fill_)} * geometry.unit_bytes;
     std::memset(buffer_.bytes().data() + fill_, 0, length - fill_);
     if (length != 0) AEGIS_TRY(file_.write_run(run_, buffer_.bytes().first(length)));
-    const std::unique_lock guard(map_lock_);
+    const Guard guard(map_lock_);
     const std::uint64_t used = fill_ / geometry.grain_bytes();
     room_.space.release(first_grain() + used, run_.count * std::uint64_t{ExtentGeometry::grains_per_unit} - used);
     begin_.store(~std::uint64_t{0}, std::memory_order_release);
@@ -119,9 +118,9 @@ class ExtentWriter {
 
   ExtentFile<Files>& file_;
   ExtentRoom<Files>& room_;
-  std::shared_mutex& map_lock_;
+  SharedMutex& map_lock_;
   ExtentReuse& reuse_;
-  std::mutex mutex_;                  // guards the run and its buffer
+  Mutex mutex_;                  // guards the run and its buffer
   AlignedBuffers::Buffer buffer_;     // of run_bytes, once something was staged
   UnitRun run_;                       // taken from the free space; count 0: none is open
   std::size_t fill_ = 0;              // bytes staged, a multiple of the grain

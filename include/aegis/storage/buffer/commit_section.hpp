@@ -5,8 +5,8 @@
 
 #include <aegis/storage/core/assert.hpp>
 #include <aegis/storage/core/maybe.hpp>
+#include <aegis/storage/core/mutex.hpp>
 
-#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -54,7 +54,7 @@ class CommitSection {
  private:
   static constexpr int spins = 64;  // a section lasts about as long as this; parking costs more
 
-  std::mutex mutex_;
+  Mutex mutex_;
 };
 
 }  // namespace aegis::storage

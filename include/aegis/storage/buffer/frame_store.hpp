@@ -12,7 +12,6 @@
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/page/page.hpp>
 
-#include <mutex>
 #include <new>
 #include <optional>
 #include <utility>
@@ -24,7 +23,7 @@ class FrameStore {
  public:
   using PageType = Page<PageSize>;
   using FrameType = Frame<Latch>;
-  using Lock = std::unique_lock<std::mutex>;
+  using Lock = Guard<Mutex>;
 
   Result<void> open(std::size_t frames) {
     AEGIS_TRY(Arena pages, Arena::map(frames * PageSize));
@@ -170,7 +169,7 @@ class FrameStore {
   std::size_t count_ = 0, free_count_ = 0;
   TranslationTable table_;                 // names a frame only while that frame's `page` names the page
   Eviction eviction_;                      // admitted: exactly the frames with a page
-  std::mutex mutex_;
+  Mutex mutex_;
   Condition changed_;
   std::atomic<std::uint32_t> waiters_{0};  // raised before the last look at what is waited for
 };

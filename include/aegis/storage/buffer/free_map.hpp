@@ -7,6 +7,7 @@
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/endian.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 
@@ -38,12 +39,13 @@ class FreeMap {
   }
 
   /// The lowest bit below `end` that is neither used nor withheld.
-  std::optional<std::uint64_t> find_free(std::uint64_t end) {
+  Maybe<std::uint64_t> find_free(std::uint64_t end) {
     for (; search_ * 64 < end; ++search_) {
       const std::uint64_t taken = used_[search_] | withheld_[search_];
       if (taken == ~std::uint64_t{0}) continue;
       const std::uint64_t bit = search_ * 64 + static_cast<std::uint64_t>(std::countr_one(taken));
-      return bit < end ? std::optional{bit} : std::nullopt;
+      if (bit < end) return bit;
+      return std::nullopt;
     }
     return std::nullopt;
   }

@@ -13,10 +13,13 @@ struct Crc32Checksum {
   static constexpr std::string_view name = "crc32";
   static constexpr ChecksumKind kind = ChecksumKind::crc32;
 
-  std::uint64_t operator()(Bytes bytes) const noexcept { return ~crc_by_tables(tables, ~std::uint32_t{0}, bytes); }
+  std::uint64_t operator()(Bytes bytes) const noexcept { return ~crc_by_tables(tables(), ~std::uint32_t{0}, bytes); }
 
  private:
-  static constexpr CrcTables tables = make_crc_tables(0xedb88320);
+  static const CrcTables& tables() {
+    static const CrcTables made = make_crc_tables(0xedb88320);
+    return made;
+  }
 };
 
 static_assert(ChecksumPolicy<Crc32Checksum>);

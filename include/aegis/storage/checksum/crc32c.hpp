@@ -22,20 +22,27 @@ struct Crc32cChecksum {
   }
 
   /// The same by tables alone: what machines without the instruction run, and what tests compare with.
-  std::uint64_t portable(Bytes bytes) const noexcept { return ~crc_by_tables(tables, ~std::uint32_t{0}, bytes); }
+  std::uint64_t portable(Bytes bytes) const noexcept { return ~crc_by_tables(tables(), ~std::uint32_t{0}, bytes); }
 
  private:
   static constexpr std::uint32_t polynomial = 0x82f63b78;
   static constexpr std::size_t long_bytes = 2048, short_bytes = 256;  // of one stream
-  static constexpr CrcTables tables = make_crc_tables(polynomial);
+
+  static const CrcTables& tables() {
+    static const CrcTables made = make_crc_tables(polynomial);
+    return made;
+  }
 
 #if defined(__x86_64__)
-  static constexpr CrcShift long_shift = make_crc_shift(polynomial, long_bytes);
-  static constexpr CrcShift short_shift = make_crc_shift(polynomial, short_bytes);
+  template <std::size_t zeros>
+  static const CrcShift& shift_over() {
+    static const CrcShift made = make_crc_shift(polynomial, zeros);
+    return made;
+  }
 
   [[gnu::target("sse4.2")]] static std::uint32_t by_instruction(std::uint32_t crc, Bytes bytes) noexcept {
-    bytes = three_streams<long_bytes>(long_shift, crc, bytes);
-    bytes = three_streams<short_bytes>(short_shift, crc, bytes);
+    bytes = three_streams<long_bytes>(crc, bytes);
+    bytes = three_streams<short_bytes>(crc, bytes);
     const std::byte* at = bytes.data();
     std::size_t left = bytes.size();
     std::uint64_t wide = crc;
@@ -47,7 +54,9 @@ struct Crc32cChecksum {
 
   /// Takes as many times three neighbouring stretches as there are; returns what is left.
   template <std::size_t stretch>
-  [[gnu::target("sse4.2")]] static Bytes three_streams(const CrcShift& shift, std::uint32_t& crc, Bytes bytes) noexcept {
+  [[gnu::target("sse4.2")]] static Bytes three_streams(std::uint32_t& crc, Bytes bytes) noexcept {
+    if (bytes.size() < 3 * stretch) return bytes;
+    const CrcShift& shift = shift_over<stretch>();
     for (; bytes.size() >= 3 * stretch; bytes = bytes.subspan(3 * stretch)) {
       std::uint64_t a = crc, b = 0, c = 0;
       const std::byte* const end = bytes.data() + stretch;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the reflected 32-bit CRCs share: tables made by the compiler, the portable loop over them, and the arithmetic
-// that moves a CRC over zeros, from which parallel streams are joined.
+// What the reflected 32-bit CRCs share: tables, the portable loop over them, and the arithmetic that moves a CRC over zeros,
+// from which parallel streams are joined. Tables are made when they are first asked for, in microseconds; made by the compiler
+// they would cost every file that includes this fifty milliseconds. Any thread.
 #pragma once
 
 #include <aegis/storage/core/bytes.hpp>
@@ -11,19 +12,18 @@
 
 namespace aegis::storage {
 
-/// rows[k][b] is the CRC register after byte b and k zero bytes, from register 0. Arrays of the language: the compiler works
-/// through them many times faster than through std::array, at every include.
+/// rows[k][b] is the CRC register after byte b and k zero bytes, from register 0.
 struct CrcTables {
   std::uint32_t rows[8][256]{};
 };
 
 /// A table over all values of a byte is linear: known for the single bits, it is known for their sums.
-constexpr void complete_crc_row(std::uint32_t (&row)[256]) {
+inline void complete_crc_row(std::uint32_t (&row)[256]) {
   for (std::uint32_t value = 3; value < 256; ++value)
     if ((value & (value - 1)) != 0) row[value] = row[value & (value - 1)] ^ row[value & (0 - value)];
 }
 
-constexpr CrcTables make_crc_tables(std::uint32_t polynomial) {
+inline CrcTables make_crc_tables(std::uint32_t polynomial) {
   CrcTables tables;
   std::uint32_t crc = polynomial;
   for (std::uint32_t bit = 128; bit != 0; bit >>= 1) {
@@ -57,13 +57,13 @@ inline std::uint32_t crc_by_tables(const CrcTables& tables, std::uint32_t crc, B
 struct CrcShift {
   std::uint32_t rows[4][256]{};
 
-  constexpr std::uint32_t operator()(std::uint32_t crc) const {
+  std::uint32_t operator()(std::uint32_t crc) const {
     return rows[0][crc & 0xff] ^ rows[1][(crc >> 8) & 0xff] ^ rows[2][(crc >> 16) & 0xff] ^ rows[3][crc >> 24];
   }
 };
 
 /// The product of two registers, read as polynomials over GF(2) with the highest power in the lowest bit.
-constexpr std::uint32_t crc_product(std::uint32_t polynomial, std::uint32_t a, std::uint32_t b) {
+inline std::uint32_t crc_product(std::uint32_t polynomial, std::uint32_t a, std::uint32_t b) {
   std::uint32_t product = 0;
   for (std::uint32_t power = std::uint32_t{1} << 31; power != 0; power >>= 1) {
     if ((a & power) != 0) product ^= b;
@@ -73,7 +73,7 @@ constexpr std::uint32_t crc_product(std::uint32_t polynomial, std::uint32_t a, s
 }
 
 /// `zeros` is a power of two. Zero bytes multiply a register by a power of x, which squaring finds (Adler, crc32_combine).
-constexpr CrcShift make_crc_shift(std::uint32_t polynomial, std::size_t zeros) {
+inline CrcShift make_crc_shift(std::uint32_t polynomial, std::size_t zeros) {
   std::uint32_t power = std::uint32_t{1} << 30;  // x
   for (std::size_t bits = 1; bits < zeros * 8; bits *= 2) power = crc_product(polynomial, power, power);
   CrcShift shift;

@@ -12,6 +12,9 @@
 #if !defined(XXH_VECTOR) && defined(__x86_64__)
 #define XXH_VECTOR 1
 #endif
+#ifndef XXH_NO_INLINE_HINTS
+#define XXH_NO_INLINE_HINTS 0
+#endif
 #include <xxhash.h>
 
 namespace aegis::storage {

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a thread waits on for something that another one changes under a std::mutex, with the names of
-// std::condition_variable. It is the operating system's own: the library's header brings shared_ptr with it, a sixth of what
-// the umbrella header costs a compiler. Any thread may notify, with or without the mutex.
+// What a thread waits on for something that another one changes under a Mutex, with the names of
+// std::condition_variable. It is the operating system's own: the standard library's header brings shared_ptr with it, a sixth
+// of what the umbrella header costs a compiler. Any thread may notify, with or without the mutex.
 #pragma once
 
 #include <aegis/storage/core/assert.hpp>
 #include <aegis/storage/core/clock.hpp>
+#include <aegis/storage/core/mutex.hpp>
 
 #include <pthread.h>
 #include <time.h>
-
-#include <mutex>
 
 namespace aegis::storage {
 
@@ -32,23 +31,21 @@ class Condition {
   void notify_all() { pthread_cond_broadcast(&condition_); }
 
   /// Gives the mutex back while it waits. May return without a reason.
-  void wait(std::unique_lock<std::mutex>& lock) { pthread_cond_wait(&condition_, lock.mutex()->native_handle()); }
+  void wait(Guard<Mutex>& lock) { pthread_cond_wait(&condition_, lock.mutex().native_handle()); }
   template <class Predicate>
-  void wait(std::unique_lock<std::mutex>& lock, Predicate&& holds) {
+  void wait(Guard<Mutex>& lock, Predicate&& holds) {
     while (!holds()) wait(lock);
   }
   /// False when the time came first.
-  bool wait_until(std::unique_lock<std::mutex>& lock, SteadyClock::time_point deadline) {
-    const auto since_boot = deadline.time_since_epoch();
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since_boot);
+  bool wait_until(Guard<Mutex>& lock, SteadyClock::time_point deadline) {
     timespec at{};
-    at.tv_sec = static_cast<time_t>(seconds.count());
-    at.tv_nsec = static_cast<long>(std::chrono::duration_cast<std::chrono::nanoseconds>(since_boot - seconds).count());
-    return pthread_cond_timedwait(&condition_, lock.mutex()->native_handle(), &at) == 0;
+    at.tv_sec = static_cast<time_t>(deadline / 1'000'000'000);
+    at.tv_nsec = static_cast<long>(deadline % 1'000'000'000);
+    return pthread_cond_timedwait(&condition_, lock.mutex().native_handle(), &at) == 0;
   }
   /// What `holds` says in the end.
   template <class Predicate>
-  bool wait_until(std::unique_lock<std::mutex>& lock, SteadyClock::time_point deadline, Predicate&& holds) {
+  bool wait_until(Guard<Mutex>& lock, SteadyClock::time_point deadline, Predicate&& holds) {
     while (!holds())
       if (!wait_until(lock, deadline)) return holds();
     return true;

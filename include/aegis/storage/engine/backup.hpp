@@ -4,13 +4,13 @@
 #pragma once
 
 #include <aegis/storage/backend/local.hpp>
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/engine/checkpoint.hpp>
 #include <aegis/storage/engine/parts.hpp>
 
 #include <concepts>
 #include <new>
-#include <optional>
 #include <string>
 #include <type_traits>
 
@@ -34,7 +34,7 @@ class Backup {
   /// lineage, so it never takes the original's log for its own. invalid_argument when the directory holds a store.
   Result<void> run(const std::string& directory) {
     static_assert(PinnableBackend<Source>, "aegis: backup needs a backend with pin(), which keeps a published generation readable");
-    std::optional<typename Source::Pin> pin;
+    Maybe<typename Source::Pin> pin;
     Meta meta;
     AEGIS_TRY(checkpointer_.run_then([&]() -> Result<void> {
       AEGIS_TRY(auto pinned, parts_.backend.pin());

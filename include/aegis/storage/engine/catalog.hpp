@@ -3,10 +3,10 @@
 // of the store chooses for itself. Creating and dropping are commits of their own, one at a time.
 #pragma once
 
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/engine/parts.hpp>
 #include <aegis/storage/engine/upkeep.hpp>
 
-#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -25,7 +25,7 @@ class Catalog {
   /// The table of that name, made durably if there is none. busy while a table of the name is loaded or dropped.
   Result<TableInfo*> open(std::string_view name) {
     if (TableInfo* const info = parts_.tables.find(name); info != nullptr && info->state_is(TableState::open)) return info;
-    const std::lock_guard lock(mutex_);
+    const Guard lock(mutex_);
     AEGIS_TRY(finish_drops());
     if (TableInfo* const info = parts_.tables.find(name); info != nullptr) {
       if (info->state_is(TableState::open)) return info;
@@ -35,17 +35,17 @@ class Catalog {
   }
   /// A new table in state loading. key_exists when the name is in use.
   Result<TableInfo*> begin_loading(std::string_view name) {
-    const std::lock_guard lock(mutex_);
+    const Guard lock(mutex_);
     AEGIS_TRY(finish_drops());
     if (parts_.tables.find(name) != nullptr) return Error{Errc::key_exists, "table"};
     return create(name, TableState::loading);
   }
   Result<void> end_loading(TableInfo& info) {
-    const std::lock_guard lock(mutex_);
+    const Guard lock(mutex_);
     return change_state(info, TableState::open);
   }
   Result<void> abandon_loading(TableInfo& info) {
-    const std::lock_guard lock(mutex_);
+    const Guard lock(mutex_);
     AEGIS_TRY(change_state(info, TableState::dropping));
     return finish_drops();
   }
@@ -69,7 +69,7 @@ class Catalog {
   /// Frees what dropped tables still hold and nobody can see any more.
   Result<void> continue_drops() {
     if (drops_.load(std::memory_order_relaxed) == 0) return {};
-    const std::lock_guard lock(mutex_);
+    const Guard lock(mutex_);
     return finish_drops();
   }
 
@@ -80,7 +80,7 @@ class Catalog {
     return {};
   }
   Result<void> clean_up() {
-    const std::lock_guard lock(mutex_);
+    const Guard lock(mutex_);
     parts_.tables.for_each([](TableInfo& info) {
       if (info.state_is(TableState::loading)) info.state.store(TableState::dropping, std::memory_order_release);
     });
@@ -148,7 +148,7 @@ class Catalog {
   }
 
   Result<void> drop(TableInfo& info) {
-    const std::lock_guard lock(mutex_);
+    const Guard lock(mutex_);
     if (!info.state_is(TableState::open)) return Error{Errc::table_not_found};
     AEGIS_TRY(change_state(info, TableState::dropping));
     return finish_drops();
@@ -193,7 +193,7 @@ class Catalog {
 
   Parts& parts_;
   Upkeep<Chosen>& upkeep_;
-  std::mutex mutex_;                // one change of the catalog at a time; taken before the section
+  Mutex mutex_;                // one change of the catalog at a time; taken before the section
   std::atomic<std::size_t> drops_{0};  // tables that are dropping, and loading ones that an opening found
 };
 

@@ -4,10 +4,10 @@
 // Ideas: WiredTiger's checkpoint with a logical log, and LMDB's atomic publication.
 #pragma once
 
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/engine/parts.hpp>
 
 #include <atomic>
-#include <mutex>
 
 namespace aegis::storage {
 
@@ -25,7 +25,7 @@ class Checkpointer {
   /// one spare segment. An error before publication leaves store and log as they were; a failed sync poisons the engine.
   /// Not from inside the section.
   Result<void> run() {
-    const std::lock_guard one(mutex_);
+    const Guard one(mutex_);
     AEGIS_TRY(run_alone());
     parts_.wal->trim();
     return {};
@@ -33,14 +33,14 @@ class Checkpointer {
   /// The same, unless one was published since `number` was read: then its work is done. For those who need room in the
   /// log: its segments stay as spares, for they are wanted again at once.
   Result<void> run_unless_newer(std::uint64_t number) {
-    const std::lock_guard one(mutex_);
+    const Guard one(mutex_);
     if (completed() != number) return {};
     return run_alone();
   }
   /// Runs one and then, before any other can follow, fn() -> Result<void>: the published generation is this one.
   template <class Fn>
   Result<void> run_then(Fn&& fn) {
-    const std::lock_guard one(mutex_);
+    const Guard one(mutex_);
     AEGIS_TRY(run_alone());
     return fn();
   }
@@ -115,7 +115,7 @@ class Checkpointer {
   }
 
   Parts& parts_;
-  std::mutex mutex_;  // one checkpoint at a time; taken before the section
+  Mutex mutex_;  // one checkpoint at a time; taken before the section
   std::atomic<std::uint64_t> completed_{0};
   std::atomic<std::uint64_t> lsn_{0};
 };

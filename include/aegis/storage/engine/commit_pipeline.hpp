@@ -3,13 +3,13 @@
 // commit_steps.hpp). One object a commit, on the stack; all that may fail happens in prepare() and arrive().
 #pragma once
 
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/engine/parts.hpp>
 #include <aegis/storage/engine/upkeep.hpp>
 #include <aegis/storage/txn/row_view.hpp>
 
 #include <new>
-#include <optional>
 #include <utility>
 
 namespace aegis::storage {
@@ -98,7 +98,7 @@ class CommitPipeline {
   };
 
   Plan* plans() { return more_plans_ ? more_plans_.get() : few_plans_; }
-  std::optional<Pin>* pins() { return more_pins_ ? more_pins_.get() : few_pins_; }
+  Maybe<Pin>* pins() { return more_pins_ ? more_pins_.get() : few_pins_; }
   void unpin() {
     for (std::size_t i = 0; i < pinned_; ++i) pins()[i].reset();
     pinned_ = 0;
@@ -109,7 +109,7 @@ class CommitPipeline {
     if (writes <= few) return {};
     more_plans_.reset(new (std::nothrow) Plan[writes]);
     pin_room_ = std::min(writes, parts_.pool->frame_count() / 2);
-    if (pin_room_ > few) more_pins_.reset(new (std::nothrow) std::optional<Pin>[pin_room_]);
+    if (pin_room_ > few) more_pins_.reset(new (std::nothrow) Maybe<Pin>[pin_room_]);
     if (!more_plans_ || (pin_room_ > few && !more_pins_)) return Error{Errc::out_of_memory, "commit"};
     return {};
   }
@@ -165,9 +165,9 @@ class CommitPipeline {
   std::size_t count_ = 0, pinned_ = 0, pin_room_ = few;
   bool log_reserved_ = false;                   // and not used by append() yet
   Plan few_plans_[few];
-  std::optional<Pin> few_pins_[few];
+  Maybe<Pin> few_pins_[few];
   Owned<Plan[]> more_plans_;          // used instead when there are more than a few writes
-  Owned<std::optional<Pin>[]> more_pins_;
+  Owned<Maybe<Pin>[]> more_pins_;
 };
 
 }  // namespace aegis::storage

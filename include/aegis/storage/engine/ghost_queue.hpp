@@ -4,10 +4,10 @@
 
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/owned.hpp>
 
 #include <atomic>
-#include <mutex>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -42,7 +42,7 @@ class GhostQueue {
     if (memory == nullptr) return;
     auto* const ghost = ::new (memory) Ghost{nullptr, table, key.size()};
     copy_bytes({reinterpret_cast<std::byte*>(ghost + 1), key.size()}, bytes_of(key));
-    const std::lock_guard lock(mutex_);
+    const Guard lock(mutex_);
     *end_ = ghost;
     end_ = &ghost->next;
     size_.fetch_add(1, std::memory_order_relaxed);
@@ -50,7 +50,7 @@ class GhostQueue {
   /// The oldest, or nothing.
   Taken take() {
     if (size() == 0) return {};
-    const std::lock_guard lock(mutex_);
+    const Guard lock(mutex_);
     Ghost* const ghost = first_;
     if (ghost == nullptr) return {};
     first_ = ghost->next;
@@ -61,7 +61,7 @@ class GhostQueue {
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }
 
  private:
-  std::mutex mutex_;
+  Mutex mutex_;
   Ghost* first_ = nullptr;
   Ghost** end_ = &first_;         // where the next one is hung
   std::atomic<std::size_t> size_{0};

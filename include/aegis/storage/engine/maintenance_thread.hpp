@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 
-#include <mutex>
 
 namespace aegis::storage {
 
@@ -31,7 +30,7 @@ class MaintenanceThread {
   /// Any thread; cheap when it is woken already.
   void wake() {
     {
-      const std::lock_guard lock(mutex_);
+      const Guard lock(mutex_);
       if (woken_) return;
       woken_ = true;
     }
@@ -42,7 +41,7 @@ class MaintenanceThread {
   void stop() {
     if (!running_) return;
     {
-      const std::lock_guard lock(mutex_);
+      const Guard lock(mutex_);
       stopping_ = true;
     }
     changed_.notify_one();
@@ -54,9 +53,9 @@ class MaintenanceThread {
 
  private:
   void run() {
-    std::unique_lock lock(mutex_);
+    Guard lock(mutex_);
     while (!stopping_) {
-      changed_.wait_until(lock, SteadyClock::now() + interval_, [this] { return woken_ || stopping_; });
+      changed_.wait_until(lock, SteadyClock::after(interval_), [this] { return woken_ || stopping_; });
       if (stopping_) return;
       woken_ = false;
       lock.unlock();
@@ -67,7 +66,7 @@ class MaintenanceThread {
 
   Worker& worker_;
   const Milliseconds interval_;
-  std::mutex mutex_;
+  Mutex mutex_;
   Condition changed_;
   pthread_t thread_{};
   bool running_ = false;   // owner's thread only

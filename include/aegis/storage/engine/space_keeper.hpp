@@ -3,11 +3,11 @@
 // the log and never stops a checkpoint. Commits draw on an allowance; only when it is used up the backend is asked.
 #pragma once
 
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/engine/parts.hpp>
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 
 namespace aegis::storage {
 
@@ -46,7 +46,7 @@ class SpaceKeeper {
   /// Promises room for what is dirty, for what commits under way may dirty, and for a batch more; what was written
   /// meanwhile needs no promise any more.
   Result<void> renew(std::int64_t pages) {
-    const std::lock_guard lock(mutex_);
+    const Guard lock(mutex_);
     if (allowance_.load(std::memory_order_relaxed) >= pages) {  // another commit renewed it meanwhile
       allowance_.fetch_sub(pages, std::memory_order_relaxed);
       return {};
@@ -66,7 +66,7 @@ class SpaceKeeper {
   Parts& parts_;
   std::atomic<std::int64_t> allowance_{0};  // pages that may be dirtied before the backend is asked again
   std::atomic<std::int64_t> under_way_{0};  // pages drawn by commits that have not ended
-  std::mutex mutex_;
+  Mutex mutex_;
   std::uint64_t promised_ = 0;              // by the backend, under mutex_
 };
 

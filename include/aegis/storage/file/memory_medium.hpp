@@ -6,6 +6,7 @@
 
 #include <aegis/storage/core/clock.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/file/memory_blocks.hpp>
 #include <aegis/storage/file/memory_stream.hpp>
@@ -13,8 +14,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
-#include <shared_mutex>
 #include <utility>
 
 namespace aegis::storage {
@@ -38,42 +37,42 @@ class MemoryMedium {
 
   // Openings. A backend begins a new life; a log belongs to the running one, or begins one where no backend is open.
   Result<Life> open_backend() {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (backend_open_) return Error{Errc::already_open, "memory disk"};
     begin_life();
     backend_open_ = true;
     return life_;
   }
   void close_backend(Life life) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (life == life_) backend_open_ = false;
   }
   void crash() {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     lose_power();
   }
   void kill() {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     begin_life();
     countdown_ = 0;
   }
   void crash_after(std::uint64_t calls, CrashPoint point) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     countdown_ = calls;
     point_ = point;
   }
   void limit(std::uint64_t capacity_bytes) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     capacity_bytes_ = capacity_bytes;
   }
   std::uint64_t mutating_calls() const {
-    const std::shared_lock guard(mutex_);
+    const SharedGuard guard(mutex_);
     return mutating_calls_;
   }
 
   // Blocks.
   Result<std::size_t> read(Life life, BlockId id, std::uint64_t generation, MutableBytes into) const {
-    const std::shared_lock guard(mutex_);
+    const SharedGuard guard(mutex_);
     if (life != life_) return dead();
     const MemoryImage* image = blocks_.find(id, generation);
     if (image == nullptr) return Error{Errc::block_not_found, "block", number(id)};
@@ -82,14 +81,14 @@ class MemoryMedium {
     return image->size;
   }
   Result<bool> exists(Life life, BlockId id) const {
-    const std::shared_lock guard(mutex_);
+    const SharedGuard guard(mutex_);
     if (life != life_) return dead();
     return blocks_.find(id, MemoryBlocks::newest) != nullptr;
   }
   Result<void> put(Life life, BlockId id, Bytes content, bool present) {
     MemoryImage* image = MemoryImage::prepare(content, present);
     if (image == nullptr) return Error{Errc::out_of_memory, "block", number(id)};
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (life != life_ || (!present && blocks_.find(id, MemoryBlocks::newest) == nullptr) || content.size() > free_bytes()) {
       MemoryImage::discard(image);
       if (life != life_) return dead();
@@ -104,11 +103,11 @@ class MemoryMedium {
     return strikes_after();
   }
   void seal(Life life) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (life == life_) sealed_ = now_++;
   }
   Result<void> sync(Life life) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (life != life_ || strikes(CrashPoint::before_the_call)) return dead();
     if (sealed_ == published_) sealed_ = now_++;
     published_ = sealed_;
@@ -116,25 +115,25 @@ class MemoryMedium {
     return strikes_after();
   }
   Result<void> reserve(Life life, std::uint64_t bytes) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (life != life_) return dead();
     if (free_bytes() < reserved_ || bytes > free_bytes() - reserved_) return Error{Errc::no_space, "memory disk"};
     reserved_ += bytes;
     return {};
   }
   void release(Life life, std::uint64_t bytes) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (life == life_) reserved_ -= bytes < reserved_ ? bytes : reserved_;
   }
   Result<std::uint64_t> pin(Life life) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (life != life_) return dead();
     if (pin_count_ == max_pins) return Error{Errc::busy, "pinned generations"};
     pins_[pin_count_++] = published_;
     return published_;
   }
   void unpin(Life life, std::uint64_t generation) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (life != life_) return;
     std::size_t at = 0;
     while (pins_[at] != generation) ++at;
@@ -142,13 +141,13 @@ class MemoryMedium {
     prune();
   }
   bool is_new() const {
-    const std::shared_lock guard(mutex_);
+    const SharedGuard guard(mutex_);
     return published_ == 0;
   }
   /// fn(const MemoryBlocks&) under the lock.
   template <class Fn>
   Result<void> look(Life life, Fn&& fn) const {
-    const std::shared_lock guard(mutex_);
+    const SharedGuard guard(mutex_);
     if (life != life_) return dead();
     fn(blocks_);
     return {};
@@ -165,42 +164,42 @@ class MemoryMedium {
   /// fn(MemoryStream&, LogState&, bool published) for a new log handle; which life it belongs to.
   template <class Fn>
   Result<Life> open_log(Fn&& fn) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (log_.open) return Error{Errc::already_open, "log of the memory disk"};
     AEGIS_TRY(fn(stream_, log_, published_ != 0));
     log_.open = true;
     return life_;
   }
   void close_log(Life life) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (life == life_) log_.open = false;
   }
   bool has_log() const {
-    const std::shared_lock guard(mutex_);
+    const SharedGuard guard(mutex_);
     return log_.exists;
   }
   template <class Fn>
   Result<void> change_log(Life life, Fn&& fn) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     if (life != life_ || strikes(CrashPoint::before_the_call)) return dead();
     AEGIS_TRY(fn(stream_, log_));
     return strikes_after();
   }
   template <class Fn>
   auto look_at_log(Life life, Fn&& fn) const -> Result<decltype(fn(std::declval<const MemoryStream&>(), std::declval<const LogState&>()))> {
-    const std::shared_lock guard(mutex_);
+    const SharedGuard guard(mutex_);
     if (life != life_) return dead();
     return fn(stream_, log_);
   }
   /// Makes room for appends up to `until`; no change of state.
   bool prepare_log(Life life, std::uint64_t until) {
-    const std::unique_lock guard(mutex_);
+    const Guard guard(mutex_);
     return life != life_ || stream_.prepare(until);
   }
 
   std::uint64_t draw_id() {
-    const auto ticks = static_cast<std::uint64_t>(SteadyClock::now().time_since_epoch().count());
-    const auto today = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+    const auto ticks = static_cast<std::uint64_t>(SteadyClock::now());
+    const auto today = static_cast<std::uint64_t>(SteadyClock::read(CLOCK_REALTIME));
     std::uint64_t z = ticks ^ (today << 17) ^ reinterpret_cast<std::uintptr_t>(this) ^ (draws_.fetch_add(1) * 0x9e3779b97f4a7c15);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
@@ -256,7 +255,7 @@ class MemoryMedium {
     return {};
   }
 
-  mutable std::shared_mutex mutex_;  // guards everything below but the atomics
+  mutable SharedMutex mutex_;  // guards everything below but the atomics
   const MemoryDiskOptions options_;
   std::uint64_t capacity_bytes_;
   MemoryBlocks blocks_;

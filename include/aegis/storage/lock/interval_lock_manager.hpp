@@ -5,13 +5,13 @@
 #pragma once
 
 #include <aegis/storage/core/maybe.hpp>
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/lock/interval_space.hpp>
 #include <aegis/storage/lock/lock_waits.hpp>
 
 #include <array>
-#include <mutex>
 #include <new>
 #include <utility>
 
@@ -59,7 +59,7 @@ class IntervalLockManager {
   LockStats stats() const {
     LockStats stats = waits_.stats();
     for (const Region& region : regions_) {
-      const std::lock_guard lock{region.mutex};
+      const Guard lock{region.mutex};
       stats.keys += region.request_count;
       stats.allocations += region.allocations;
       stats.visits += region.visits;
@@ -82,7 +82,7 @@ class IntervalLockManager {
   Result<LockOutcome> acquire(LockOwner& owner, TableId table, bool whole_table, const LockSpan& span, LockMode mode, Maybe<Milliseconds> timeout) {
     if (span.is_empty()) return LockOutcome{.was_held = true};
     Region& region = region_of(table);
-    std::unique_lock lock{region.mutex};
+    Guard lock{region.mutex};
     Space* space = region.find(table, whole_table);
     Request* same = nullptr;
     bool blocked = false, queues = false;
@@ -114,7 +114,7 @@ class IntervalLockManager {
   }
 
   // The request stands in the queue. Returns when it is granted or taken back.
-  Result<LockOutcome> wait(std::unique_lock<std::mutex>& lock, Region& region, Request& request, Milliseconds timeout) {
+  Result<LockOutcome> wait(Guard<Mutex>& lock, Region& region, Request& request, Milliseconds timeout) {
     Space& space = *request.space;
     const auto granted = waits_.wait(lock, region, request, timeout, space.table);
     if (granted) return granted;
@@ -176,7 +176,7 @@ class IntervalLockManager {
   void release_some(LockOwner& owner) {
     auto* request = static_cast<Request*>(owner.locks_);
     Region& region = region_of(request->space->table);
-    const std::lock_guard lock{region.mutex};
+    const Guard lock{region.mutex};
     for (unsigned n = 1; request != nullptr && &region_of(request->space->table) == &region; ++n) {
       Space& space = *request->space;
       owner.locks_ = request->next_of_owner;
@@ -193,7 +193,7 @@ class IntervalLockManager {
 
   Maybe<LockMode> held(const LockOwner& owner, TableId table, bool whole_table, const LockSpan& span) {
     Region& region = region_of(table);
-    const std::lock_guard lock{region.mutex};
+    const Guard lock{region.mutex};
     Maybe<LockMode> mode;
     if (Space* const space = region.find(table, whole_table); space != nullptr)
       space->granted.any(span, region.visits, [&](Request& each) {

@@ -5,9 +5,9 @@
 #pragma once
 
 #include <aegis/storage/core/bytes.hpp>
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/lock/interval_tree.hpp>
 
-#include <mutex>
 #include <new>
 #include <utility>
 
@@ -157,7 +157,7 @@ struct alignas(64) IntervalRegion {
     wish.space->any_blocker(wish, [&](IntervalRequest& blocker) { return fn(*blocker.owner), false; });
   }
 
-  mutable std::mutex mutex;  // guards everything that hangs on the region; two are held only by a search for circles, by rising index
+  mutable Mutex mutex;  // guards everything that hangs on the region; two are held only by a search for circles, by rising index
   IntervalSpace* spaces = nullptr;
   std::uint64_t request_count = 0, allocations = 0, visits = 0;
   std::uint64_t numbers = 0, random = 0;

@@ -5,13 +5,13 @@
 #pragma once
 
 #include <aegis/storage/core/maybe.hpp>
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/lock/lock_shard.hpp>
 #include <aegis/storage/lock/lock_waits.hpp>
 
 #include <array>
-#include <mutex>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -36,7 +36,7 @@ class LockManager {
   Result<LockOutcome> acquire(LockOwner& owner, const LockTarget& target, LockMode mode, Maybe<Milliseconds> timeout = {}) {
     const std::uint64_t hash = hash_of(target);
     Shard& shard = shards_[hash % shard_count];
-    std::unique_lock lock{shard.mutex};
+    Guard lock{shard.mutex};
     Head* head = shard.find(hash, target);
     if (KeyRequest* const mine = head == nullptr ? nullptr : own_request(shard, *head, owner); mine != nullptr) {
       const LockMode wanted = combine(mine->held, mode);
@@ -67,7 +67,7 @@ class LockManager {
       owner.locks_ = request->next_of_owner;
       Head& head = *request->head;
       Shard& shard = shards_[head.hash % shard_count];
-      const std::lock_guard lock{shard.mutex};
+      const Guard lock{shard.mutex};
       ++shard.visits;
       head.granted.erase(*request);
       --head.granted_count;
@@ -83,7 +83,7 @@ class LockManager {
   Maybe<LockMode> held(const LockOwner& owner, const LockTarget& target) {
     const std::uint64_t hash = hash_of(target);
     Shard& shard = shards_[hash % shard_count];
-    const std::lock_guard lock{shard.mutex};
+    const Guard lock{shard.mutex};
     Head* const head = shard.find(hash, target);
     const KeyRequest* const mine = head == nullptr ? nullptr : own_request(shard, *head, owner);
     return mine == nullptr ? Maybe<LockMode>{} : Maybe<LockMode>{mine->held};
@@ -95,7 +95,7 @@ class LockManager {
   LockStats stats() const {
     LockStats stats = waits_.stats();
     for (const Shard& shard : shards_) {
-      const std::lock_guard lock{shard.mutex};
+      const Guard lock{shard.mutex};
       stats.keys += shard.head_count;
       stats.locks += shard.request_count;
       stats.allocations += shard.allocations;
@@ -188,7 +188,7 @@ class LockManager {
   }
 
   // The request stands in a queue. Returns when it is granted or taken back.
-  Result<LockOutcome> wait(std::unique_lock<std::mutex>& lock, Shard& shard, KeyRequest& request, Maybe<Milliseconds> timeout) {
+  Result<LockOutcome> wait(Guard<Mutex>& lock, Shard& shard, KeyRequest& request, Maybe<Milliseconds> timeout) {
     Head& head = *request.head;
     const auto granted = waits_.wait(lock, shard, request, timeout.value_or(options_.timeout), head.table);
     if (granted) return granted;

@@ -3,10 +3,10 @@
 // happens only when no node is left over; the caller holds the mutex.
 #pragma once
 
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/lock/lock_queue.hpp>
 
-#include <mutex>
 #include <new>
 #include <utility>
 
@@ -106,7 +106,7 @@ struct alignas(64) Shard {
     locks::for_each_blocker(static_cast<KeyRequest&>(request), fn);
   }
 
-  mutable std::mutex mutex;  // guards everything that hangs on the shard; two are held only by a search for circles, by rising index
+  mutable Mutex mutex;  // guards everything that hangs on the shard; two are held only by a search for circles, by rising index
   Owned<Head*[]> buckets;
   std::size_t bucket_count = 0;  // a power of two
   std::uint64_t head_count = 0, request_count = 0, allocations = 0;

@@ -4,11 +4,11 @@
 #pragma once
 
 #include <aegis/storage/core/clock.hpp>
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/lock/lock_owner.hpp>
 
 #include <array>
-#include <mutex>
 #include <utility>
 
 namespace aegis::storage {
@@ -44,8 +44,8 @@ class Waits {
 
   /// The request stands in a queue of the region, whose mutex is held. On success it was granted, and may be gone. After
   /// deadlock or lock_timeout the caller takes it out of its queue before it lets go of the mutex.
-  Result<LockOutcome> wait(std::unique_lock<std::mutex>& lock, Region& region, Request& request, Milliseconds timeout, TableId table) {
-    if (timeout <= Milliseconds::zero()) return Error{Errc::lock_timeout, "lock in table", number(table)};
+  Result<LockOutcome> wait(Guard<Mutex>& lock, Region& region, Request& request, Milliseconds timeout, TableId table) {
+    if (timeout <= Milliseconds{}) return Error{Errc::lock_timeout, "lock in table", number(table)};
     LockOwner& owner = *request.owner;
     owner.is_granted_.store(false, std::memory_order_relaxed);
     owner.wish_ = &request;
@@ -63,8 +63,7 @@ class Waits {
       for (unsigned i = 0; i < spins_ && !owner.is_granted_.load(std::memory_order_acquire); ++i) pause();
       lock.lock();
     }
-    constexpr Milliseconds a_year{std::chrono::hours{24 * 365}};
-    const auto deadline = SteadyClock::now() + (timeout < a_year ? timeout : a_year);
+    const SteadyClock::time_point deadline = SteadyClock::after(timeout);
     while (!owner.is_granted_.load(std::memory_order_relaxed))
       if (!owner.granted_signal_.wait_until(lock, deadline) && !owner.is_granted_.load(std::memory_order_relaxed)) {
         timeouts_.fetch_add(1, std::memory_order_relaxed);
@@ -101,7 +100,7 @@ class Waits {
   // and this region's mutex is enough; else all of them are taken. Whoever of a circle began to wait last (waits_in_ is
   // seq_cst) sees all others waiting, so a circle is found; the searches that hold all mutexes come one after the other
   // and a victim leaves its queue under them, so it is found by one.
-  bool closes_circle(std::unique_lock<std::mutex>& lock, Region& region, LockOwner& owner) {
+  bool closes_circle(Guard<Mutex>& lock, Region& region, LockOwner& owner) {
     bool leaves_region = false;
     if (circle_in_sight(owner, &region, leaves_region)) return true;
     if (!leaves_region) return false;
@@ -110,7 +109,7 @@ class Waits {
     const bool found = !owner.is_granted_.load(std::memory_order_relaxed) && circle_in_sight(owner, nullptr, leaves_region);
     for (Region& each : regions_)
       if (&each != &region) each.mutex.unlock();
-    lock = std::unique_lock{region.mutex, std::adopt_lock};
+    lock.adopt();
     return found;
   }
 

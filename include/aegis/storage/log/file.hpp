@@ -8,6 +8,7 @@
 #include <aegis/storage/core/axis.hpp>
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/file/policy.hpp>
@@ -18,7 +19,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -76,7 +76,7 @@ class FileLog {
     const Lsn target = end();
     AEGIS_TRY(alive());
     if (durable() >= target) return {};
-    const std::lock_guard one_syncer{state_->syncing};
+    const Guard one_syncer{state_->syncing};
     AEGIS_TRY(alive());
     for (Lsn at = durable(); at < target;) {
       Segment* const segment = state_->chain->at(at);  // stays: only what is durable is dropped
@@ -94,7 +94,7 @@ class FileLog {
     const Lsn stop = end();
     if (lsn >= stop) return std::size_t{0};
     if (into.size() > stop - lsn) into = into.first(static_cast<std::size_t>(stop - lsn));
-    const std::lock_guard one_reader{state_->reading};
+    const Guard one_reader{state_->reading};
     for (std::size_t done = 0; done < into.size();) {
       const Lsn at = lsn + done;
       Segment* const segment = state_->chain->at(at);
@@ -169,7 +169,7 @@ class FileLog {
     const bool process_durable;
     AlignedBuffer bounce{std::size_t{256} << 10};       // the appender's
     AlignedBuffer read_bounce{std::size_t{256} << 10};  // under `reading`
-    std::mutex syncing, reading;                        // taken before any of the chain's, never both
+    Mutex syncing, reading;                        // taken before any of the chain's, never both
     std::atomic<std::uint64_t> end{0};                  // written by the appender; everything below is filled
     std::atomic<std::uint64_t> durable{0};              // rises only, but for cut; at most end
     std::atomic<bool> failed{false};                    // never cleared

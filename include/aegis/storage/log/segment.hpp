@@ -7,12 +7,12 @@
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/endian.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/core/result.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <optional>
 #include <string_view>
 
 namespace aegis::storage {
@@ -114,7 +114,7 @@ class SegmentName {
   operator std::string_view() const { return {text_, size_}; }
 
   /// The id in a file's name, if it is one of that role.
-  static std::optional<std::uint64_t> parse(SegmentRole role, std::string_view name) {
+  static Maybe<std::uint64_t> parse(SegmentRole role, std::string_view name) {
     const std::string_view prefix = prefix_of(role);
     if (name.size() != prefix.size() + 16 + suffix.size() || !name.starts_with(prefix) || !name.ends_with(suffix)) return std::nullopt;
     std::uint64_t id = 0;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/file/policy.hpp>
@@ -16,7 +17,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <utility>
 
 namespace aegis::storage {
@@ -36,7 +36,7 @@ class SegmentChain {
   Directory& directory() { return maker_.directory(); }
   bool direct() const { return maker_.direct(); }
   Result<void> add_spare(Owned<Segment> spare) {
-    const std::lock_guard guard{mutex_};
+    const Guard guard{mutex_};
     const std::size_t count = chain_.size() + spares_.size() + 1;
     if (!chain_.ensure(count) || !spares_.ensure(count)) return Error{Errc::out_of_memory, "opening of log segment", spare->id()};
     maker_.leave_out(spare->id());
@@ -47,7 +47,7 @@ class SegmentChain {
   }
   Result<void> add_segment(Owned<Segment> segment, const SegmentHeader& header) {
     segment->adopt(header);
-    const std::lock_guard guard{mutex_};
+    const Guard guard{mutex_};
     const std::size_t count = chain_.size() + spares_.size() + 1;
     if (!chain_.ensure(count) || !spares_.ensure(count)) return Error{Errc::out_of_memory, "opening of log segment", header.sequence};
     if (!chain_.empty()) tail_->end_at(header.first);
@@ -69,7 +69,7 @@ class SegmentChain {
       promise(target);
       if (has_room(target)) return {};  // else trim() came between
     }
-    const std::lock_guard one_maker{making_};
+    const Guard one_maker{making_};
     while (!has_room(target)) AEGIS_TRY(make_spare());
     promise(target);
     return {};
@@ -84,7 +84,7 @@ class SegmentChain {
   bool spare_due(Lsn end) const { return number(end) >= spare_due_.load(std::memory_order_relaxed); }
   /// Makes that spare ahead of need. When it cannot be had, none is due until a segment is begun or dropped.
   Result<void> prepare_spare(Lsn end) {
-    const std::lock_guard one_maker{making_};
+    const Guard one_maker{making_};
     if (!spare_due(end)) return {};
     Result<void> made = make_spare();
     if (!made) spare_due_.store(~std::uint64_t{0}, std::memory_order_relaxed);
@@ -100,16 +100,16 @@ class SegmentChain {
 
   /// Only whole segments that end at or below `lsn`, never the last one.
   Result<void> drop_before(Lsn lsn) {
-    const std::lock_guard one_dropper{dropping_};
+    const Guard one_dropper{dropping_};
     for (;;) {
       Segment* first = nullptr;
       {
-        const std::lock_guard guard{mutex_};
+        const Guard guard{mutex_};
         if (chain_.size() < 2 || chain_.front().limit() > lsn) return {};
         first = &chain_.front();
       }
       AEGIS_TRY(const std::uint64_t spare, maker_.retire(*first));
-      const std::lock_guard guard{mutex_};
+      const Guard guard{mutex_};
       first->set_id(spare);
       spares_.push_back(chain_.pop_front());
       begin_.store(number(chain_.front().first()), std::memory_order_release);
@@ -133,41 +133,41 @@ class SegmentChain {
   bool failed() const { return maker_.failed(); }
   /// The segment that holds an LSN of [begin(), tail().limit()).
   Segment* at(Lsn lsn) const {
-    const std::lock_guard guard{mutex_};
+    const Guard guard{mutex_};
     for (std::size_t i = 0; i < chain_.size(); ++i)
       if (lsn >= chain_[i].first() && lsn < chain_[i].limit()) return &chain_[i];
     return nullptr;
   }
   /// What can be appended without making a spare; the appender's question.
   Lsn full_room() const {
-    const std::lock_guard guard{mutex_};
+    const Guard guard{mutex_};
     Lsn room = chain_.back().limit();
     for (std::size_t i = 0; i < spares_.size(); ++i) room = room + spares_[i].capacity();
     return room;
   }
   std::uint64_t max_bytes() const { return maker_.max_bytes(); }
   std::uint64_t file_bytes() const {
-    const std::lock_guard guard{mutex_};
+    const Guard guard{mutex_};
     return total_bytes_;
   }
   std::size_t spares() const {
-    const std::lock_guard guard{mutex_};
+    const Guard guard{mutex_};
     return spares_.size();
   }
 
   Result<void> ensure_spares(std::size_t count) {
-    const std::lock_guard one_maker{making_};
+    const Guard one_maker{making_};
     while (spares() < count) AEGIS_TRY(make_spare());
     return {};
   }
   /// Gives spares back, the newest first, until the files take no more than `most_bytes`; one always stays, and with
   /// `keep_promised` so do those that reserve() needs. A spare that cannot be removed, or comes back after a crash, is one.
   Result<void> trim(std::uint64_t most_bytes, bool keep_promised) {
-    const std::lock_guard one_maker{making_};
+    const Guard one_maker{making_};
     for (;;) {
       Owned<Segment> spare;
       {
-        const std::lock_guard guard{mutex_};
+        const Guard guard{mutex_};
         if (spares_.size() < 2 || total_bytes_ <= most_bytes) return {};
         spare = spares_.pop_back();
         set_room();
@@ -178,7 +178,7 @@ class SegmentChain {
         }
       }
       const Result<void> gone = maker_.remove(*spare);
-      const std::lock_guard guard{mutex_};
+      const Guard guard{mutex_};
       if (!gone) {
         put_back(std::move(spare));
         return gone;
@@ -206,7 +206,7 @@ class SegmentChain {
 
   /// A spare at any cost: a log that is full must still be opened, cut and begun anew. It may pass max_bytes by one segment.
   Result<void> need_spare() {
-    const std::lock_guard one_maker{making_};
+    const Guard one_maker{making_};
     if (spares() != 0) return {};
     return make_spare(maker_.least_size());
   }
@@ -224,11 +224,11 @@ class SegmentChain {
     if (spares() == 0) AEGIS_TRY(need_spare());
     Segment* spare = nullptr;
     {
-      const std::lock_guard guard{mutex_};
+      const Guard guard{mutex_};
       spare = &spares_.front();
     }
     AEGIS_TRY(maker_.enter(*spare, header, header_buffer_));
-    const std::lock_guard guard{mutex_};
+    const Guard guard{mutex_};
     if (chain_.empty()) begin_.store(number(header.first), std::memory_order_release);
     chain_.push_back(spares_.pop_front());
     tail_ = spare;
@@ -238,7 +238,7 @@ class SegmentChain {
 
   Result<void> drop_back() {
     AEGIS_TRY(const std::uint64_t spare, maker_.retire(*tail_));
-    const std::lock_guard guard{mutex_};
+    const Guard guard{mutex_};
     tail_->set_id(spare);
     spares_.push_back(chain_.pop_back());
     tail_ = &chain_.back();
@@ -253,7 +253,7 @@ class SegmentChain {
     while (chain_.size() > 1) AEGIS_TRY(drop_back());
     AEGIS_TRY(start(lsn, tail_->id() + 1));
     AEGIS_TRY(const std::uint64_t spare, maker_.retire(chain_.front()));
-    const std::lock_guard guard{mutex_};
+    const Guard guard{mutex_};
     chain_.front().set_id(spare);
     spares_.push_back(chain_.pop_front());
     begin_.store(number(lsn), std::memory_order_release);
@@ -265,8 +265,8 @@ class SegmentChain {
   StoreIdentity identity_;
   alignas(AlignedBuffer::alignment) std::byte header_buffer_[SegmentHeader::bytes]{};  // the appender's
 
-  std::mutex making_, dropping_;  // one maker of spares, one dropper at a time; taken before mutex_, never both
-  mutable std::mutex mutex_;      // guards the queues and total_bytes_; held over no system call
+  Mutex making_, dropping_;  // one maker of spares, one dropper at a time; taken before mutex_, never both
+  mutable Mutex mutex_;      // guards the queues and total_bytes_; held over no system call
   SegmentQueue<Segment> chain_;   // ascending; each has room in both queues
   SegmentQueue<Segment> spares_;
   Segment* tail_ = nullptr;        // chain_.back(); changed by the appender only, under mutex_

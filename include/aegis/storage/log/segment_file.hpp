@@ -6,6 +6,7 @@
 #include <aegis/storage/core/assert.hpp>
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/file/policy.hpp>
@@ -15,7 +16,6 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
-#include <optional>
 #include <utility>
 
 namespace aegis::storage {
@@ -190,7 +190,7 @@ class SegmentFile {
   std::uint64_t offset_of(Lsn at) const { return SegmentHeader::bytes + (at - first_); }
 
   File file_;
-  std::optional<typename Files::Mapping> mapping_;  // of the payload; never while the file is direct
+  Maybe<typename Files::Mapping> mapping_;  // of the payload; never while the file is direct
   std::uint64_t id_;                                // sequence number in the chain, or the spare's own number
   std::uint64_t size_;                              // of the file, never changes
   Lsn first_{};

@@ -89,7 +89,8 @@ class SegmentScan {
 
   /// From the newest segment down to the one where the log restarted, or to the oldest.
   Result<void> prove_chain() {
-    headers_.resize(segments_.size());
+    headers_.reset(new (std::nothrow) SegmentHeader[segments_.size()]);
+    if (!headers_) return Error{Errc::out_of_memory, "headers of log segments", segments_.size()};
     for (std::size_t i = segments_.size(); i-- > 0;) {
       const std::uint64_t sequence = segments_[i]->id();
       if (i + 1 < segments_.size() && headers_[i + 1].sequence != sequence + 1)
@@ -150,7 +151,7 @@ class SegmentScan {
   Chain& chain_;
   const LogOptions& options_;
   Segments segments_, spares_;
-  std::vector<SegmentHeader> headers_;  // of segments_, from first_ on
+  Owned<SegmentHeader[]> headers_;      // of segments_, from first_ on
   std::size_t first_ = 0;               // where the chain begins in segments_
   std::vector<std::string> leftovers_;  // files that no log needs
 };

@@ -6,6 +6,7 @@
 #include <aegis/storage/core/assert.hpp>
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/page/page.hpp>
 #include <aegis/storage/tree/cell.hpp>
 #include <aegis/storage/tree/node.hpp>
@@ -58,10 +59,11 @@ class LeafCopy {
     if (range.has_high && compare_keys(key, range.high) >= 0) return size();
     return view().search(key).row;
   }
-  std::optional<std::size_t> find(std::string_view key) const {
+  Maybe<std::size_t> find(std::string_view key) const {
     if (!loaded_ || !LeafPosition::at(key).within(fences())) return std::nullopt;
     const auto found = view().search(key);
-    return found.exact ? std::optional{found.row} : std::nullopt;
+    if (!found.exact) return std::nullopt;
+    return found.row;
   }
 
   void clear() {

@@ -6,6 +6,7 @@
 
 #include <aegis/storage/buffer/commit_section.hpp>
 #include <aegis/storage/core/clock.hpp>
+#include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/isolation/snapshot_isolation.hpp>
 #include <aegis/storage/lock/interval_lock_manager.hpp>
@@ -143,7 +144,7 @@ class TransactionManager {
   ContextPool<Isolation> contexts_;
   Owned<Locks> locks_;                         // these three: empty when there was no memory
   Owned<VersionStore> versions_;
-  std::optional<typename Isolation::Validator> validator_;
+  Maybe<typename Isolation::Validator> validator_;
   CommitSection section_;                                // for use alone
   std::atomic<Timestamp> published_{never_committed};
   std::atomic<std::uint64_t> validation_conflicts_{0};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <aegis/storage/core/hash.hpp>
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/version/snapshot.hpp>
@@ -12,7 +13,6 @@
 
 #include <array>
 #include <atomic>
-#include <mutex>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -56,7 +56,7 @@ class VersionStore {
     const std::uint64_t hash = hash_of(table, key);
     Shard& shard = shard_of(hash);
     if (shard.crowded()) {
-      const std::lock_guard lock{shard.mutex};
+      const Guard lock{shard.mutex};
       if (shard.crowded()) (void)shard.grow(2 * shard.bucket_count);  // failing that, chains get longer
     }
     Version* version = Version::make(table, key, hash, cell_bytes);
@@ -76,7 +76,7 @@ class VersionStore {
     Shard& shard = shard_of(version->hash_);
     Version* dropped = nullptr;
     {
-      const std::lock_guard lock{shard.mutex};
+      const Guard lock{shard.mutex};
       AEGIS_ASSERT(shard.last == nullptr || shard.last->until_ <= until);
       insert(shard, version);
       for (Version* oldest = version->newer_; oldest != version && oldest->until_ <= acknowledged;) {
@@ -99,7 +99,7 @@ class VersionStore {
     const Version* visible = nullptr;
     // A version is counted before its page changes, so who saw the changed page sees the count.
     if (shard.versions.load(std::memory_order_acquire) == 0) return fn(visible);
-    const std::lock_guard lock{shard.mutex};
+    const Guard lock{shard.mutex};
     for (const Version* version = shard.find(hash, table, key); version != nullptr && version->until_ > snapshot; version = version->older_)
       visible = version;
     return fn(visible);
@@ -130,7 +130,7 @@ class VersionStore {
       Shard& shard = shards_[at];
       Version* dropped = nullptr;
       {
-        const std::lock_guard lock{shard.mutex};
+        const Guard lock{shard.mutex};
         for (; shard.first != nullptr && shard.first->until_ <= bound && count < quantum; ++count) drop(shard, shard.first, dropped);
       }
       finish(dropped, report);
@@ -146,7 +146,7 @@ class VersionStore {
     for (Shard& shard : shards_) {
       Version* dropped = nullptr;
       {
-        const std::lock_guard lock{shard.mutex};
+        const Guard lock{shard.mutex};
         for (Version* version = shard.first; version != nullptr && version->until_ <= acknowledged;) {
           Version* const later = version->later_;
           if (!registry.any_in(version->from_, version->until_)) drop(shard, version, dropped), ++count;
@@ -178,7 +178,7 @@ class VersionStore {
   VersionStats stats() const {
     VersionStats stats{.bytes = bytes_.load(), .saved = saved_.load(), .reclaimed = reclaimed_.load(), .revoked = revoked_.load()};
     for (const Shard& shard : shards_) {
-      const std::lock_guard lock{shard.mutex};
+      const Guard lock{shard.mutex};
       stats.versions += shard.versions.load(std::memory_order_relaxed);
       stats.keys += shard.keys.load(std::memory_order_relaxed);
       stats.table_bytes += shard.bucket_count.load(std::memory_order_relaxed) * sizeof(Version*);
@@ -215,7 +215,7 @@ class VersionStore {
       return true;
     }
 
-    mutable std::mutex mutex;                   // guards everything below; the atomics are also read without it
+    mutable Mutex mutex;                   // guards everything below; the atomics are also read without it
     Owned<Version*[]> buckets;        // the newest version of each key
     std::atomic<std::size_t> bucket_count{0};   // a power of two
     std::atomic<std::uint64_t> versions{0}, keys{0};
@@ -236,7 +236,7 @@ class VersionStore {
     const std::uint64_t hash = hash_of(table, key);
     const Shard& shard = shard_of(hash);
     if (shard.versions.load(std::memory_order_acquire) == 0) return fn(static_cast<const Version*>(nullptr));
-    const std::lock_guard lock{shard.mutex};
+    const Guard lock{shard.mutex};
     return fn(static_cast<const Version*>(shard.find(hash, table, key)));
   }
 

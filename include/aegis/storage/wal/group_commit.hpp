@@ -7,10 +7,10 @@
 
 #include <aegis/storage/core/clock.hpp>
 #include <aegis/storage/core/ids.hpp>
+#include <aegis/storage/core/mutex.hpp>
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 
 #include <sched.h>
 
@@ -38,7 +38,7 @@ class WakeUp {
 class GroupCommit {
  public:
   using Clock = SteadyClock;
-  using Lock = std::unique_lock<std::mutex>;
+  using Lock = Guard<Mutex>;
 
   /// One wait of one thread; counts it once, in the batch where it first found itself.
   class Waiter {
@@ -65,7 +65,7 @@ class GroupCommit {
     const std::uint32_t expected = released_;
     const Clock::time_point deadline = Clock::now() + last_sync_ / 16;
     released_ = 0;
-    if (expected < 2 || last_sync_ == Clock::duration::zero()) return;
+    if (expected < 2 || last_sync_ == 0) return;
     const std::atomic<std::uint32_t>& arrived = batches_[filling_].waiting;
     lock.unlock();
     while (arrived.load(std::memory_order_relaxed) < expected && Clock::now() < deadline) sched_yield();

@@ -9,7 +9,6 @@
 #include <aegis/storage/wal/window.hpp>
 
 #include <cstdint>
-#include <optional>
 
 namespace aegis::storage {
 
@@ -111,7 +110,7 @@ class LogWalker {
     while (true) {
       AEGIS_TRY(const Bytes bytes, probe_.window().view(from, stride + log_frame_header_bytes));
       if (bytes.size() < log_frame_header_bytes) return Maybe<LogFrame>{};
-      std::optional<std::size_t> candidate;
+      Maybe<std::size_t> candidate;
       const std::size_t starts = bytes.size() - log_frame_header_bytes + 1;
       for (std::size_t i = 0; i < starts && !candidate; ++i)
         if (promising(bytes.data() + i, from + i, bad, wanted)) candidate = i;

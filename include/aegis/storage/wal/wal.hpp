@@ -5,6 +5,7 @@
 // any thread; append: one thread at a time, in the order of timestamps; open, reading and begin_generation: alone.
 #pragma once
 
+#include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/wal/durability.hpp>
 #include <aegis/storage/wal/frame_writer.hpp>
@@ -55,7 +56,7 @@ class Wal {
   /// Cuts the log at scan().cut and makes Open{generation + 1} durable there. `first`, at least scan().next_timestamp(), is
   /// the smallest timestamp that this life may append. Nothing can be appended before.
   Result<void> begin_generation(Timestamp first) {
-    const std::lock_guard lock{mutex_};
+    const Guard lock{mutex_};
     if (phase_ != Phase::opened) return Error{Errc::invalid_argument, "log generation begun twice"};
     if (first <= scan_.last) return Error::mismatch(Errc::invalid_argument, "first timestamp", number(scan_.next_timestamp()), number(first));
     if (scan_.generation >= max_log_generation) return Error{Errc::too_large, "log generation", scan_.generation};
@@ -86,7 +87,7 @@ class Wal {
     return done;
   }
   void release(std::uint64_t payload_bytes) {
-    const std::lock_guard lock{mutex_};
+    const Guard lock{mutex_};
     give_back(writer_.cost(payload_bytes));
   }
 
@@ -126,7 +127,7 @@ class Wal {
 
   /// Where a checkpoint cuts: the end, brought to a unit's end so that a log may start there. In the commit section.
   Result<WalPosition> mark() {
-    const std::lock_guard lock{mutex_};
+    const Guard lock{mutex_};
     AEGIS_TRY(usable());
     AEGIS_TRY(writer_.prepare(reserved_ + slack_bytes()));
     if (Result<void> padded = writer_.pad(durable()); !padded) return failed_with(padded.error());
@@ -147,7 +148,7 @@ class Wal {
     group_.lead();
     if constexpr (Durability::wait) lock.unlock();  // appends go to the buffer; without one they have to stay out
     Result<void> dropped = log_.drop_before(lsn);
-    if (!lock) lock.lock();
+    if constexpr (Durability::wait) lock.lock();
     group_.yield_lead();
     changed();
     return dropped;
@@ -170,7 +171,7 @@ class Wal {
     std::array<std::byte, 8> payload;
     store_le(payload.data(), number(last));
     {
-      const std::lock_guard lock{mutex_};
+      const Guard lock{mutex_};
       if (phase_ == Phase::opened) phase_ = Phase::closed;
       if (phase_ == Phase::closed) return {};
       if (last < writer_.last()) return Error::mismatch(Errc::invalid_argument, "last timestamp", number(writer_.last()), number(last));
@@ -178,7 +179,7 @@ class Wal {
     AEGIS_TRY(sync_to(end()));
     AEGIS_TRY(append_and_sync(LogFrameType::close, payload, last));
     {
-      const std::lock_guard lock{mutex_};
+      const Guard lock{mutex_};
       phase_ = Phase::closed;
     }
     trim(false);
@@ -186,7 +187,7 @@ class Wal {
   }
 
   Lsn end() const {
-    const std::lock_guard lock{mutex_};
+    const Guard lock{mutex_};
     return writer_.end();
   }
   Lsn durable() const { return Lsn{durable_.load(std::memory_order_acquire)}; }
@@ -196,12 +197,12 @@ class Wal {
   std::uint32_t unit_bytes() const { return writer_.unit_bytes(); }
   std::uint32_t max_payload_bytes() const { return max_payload_; }
   WalStats stats() {
-    const std::lock_guard lock{mutex_};
+    const Guard lock{mutex_};
     return {frames_, syncs_, writer_.padding_bytes(), writer_.buffer().memory_bytes(), log_.used_bytes(), log_.max_bytes()};
   }
 
  private:
-  using Lock = std::unique_lock<std::mutex>;
+  using Lock = Guard<Mutex>;
   enum class Phase : std::uint8_t { opened, running, closed };
 
   Wal(Log log, const WalOptions& options)
@@ -225,7 +226,7 @@ class Wal {
   }
 
   Result<Lsn> append_as(LogFrameType type, Timestamp timestamp, LogPayload payload) {
-    const std::lock_guard lock{mutex_};
+    const Guard lock{mutex_};
     AEGIS_TRY(usable());
     const std::uint64_t cost = writer_.cost(payload.bytes.size());
     if (cost > reserved_) return Error{Errc::invalid_argument, "append without reserve"};
@@ -243,7 +244,7 @@ class Wal {
     const LogPayload prepared = prepare(payload);
     Lsn end;
     {
-      const std::lock_guard lock{mutex_};
+      const Guard lock{mutex_};
       AEGIS_TRY(usable());
       AEGIS_TRY(writer_.prepare(reserved_ + slack_bytes()));
       if (timestamp < writer_.last()) timestamp = writer_.last();
@@ -348,7 +349,7 @@ class Wal {
   WalOptions options_;
   std::uint32_t max_payload_;
   WalScan scan_;
-  mutable std::mutex mutex_;                       // guards all below but the atomics; never held over a write or sync, but for unbuffered appends
+  mutable Mutex mutex_;                       // guards all below but the atomics; never held over a write or sync, but for unbuffered appends
   Phase phase_ = Phase::opened;
   FrameWriter<Log, Checksum, Durability::wait> writer_;
   GroupCommit group_;                              // who leads has the log's append (if buffered), sync and drop_before to itself
