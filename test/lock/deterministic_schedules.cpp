@@ -42,6 +42,8 @@ auto open(const LockOptions& options) {
   return std::move(Manager::open(options).value());
 }
 
+unsigned offer_limit(Schedule& schedule) { return std::array{0U, 1U, 2U, 1000U}[schedule.random.below(4)]; }
+
 // What the owners hold, as the scene knows it: entered after acquire() returned, taken out before release_all().
 class Held {
  public:
@@ -66,7 +68,7 @@ class RandomOwners {
  public:
   explicit RandomOwners(Schedule& schedule)
       : patient_(schedule.random.one_in(2)), owners_(3 + schedule.random.below(2)), held_(owners_.size()),
-        manager_(open<Manager>({.timeout = Milliseconds{50}, .overtake_limit = static_cast<unsigned>(schedule.random.below(2)), .spins = 1})) {
+        manager_(open<Manager>({.timeout = Milliseconds{50}, .overtake_limit = static_cast<unsigned>(schedule.random.below(2)), .offer_limit = offer_limit(schedule), .spins = 1})) {
     schedule.allow(patient_ ? Schedule::Timeouts::none : Schedule::Timeouts::any_time);
     for (std::size_t owner = 0; owner < owners_.size(); ++owner) {
       std::vector<Wish> wishes(1 + schedule.random.below(4));
@@ -118,7 +120,7 @@ template <class Manager>
 class Circles {
  public:
   explicit Circles(Schedule& schedule)
-      : upgrade_(schedule.random.one_in(2)), owners_(2 + schedule.random.below(3)), manager_(open<Manager>({.timeout = Milliseconds{50}, .spins = 1})) {
+      : upgrade_(schedule.random.one_in(2)), owners_(2 + schedule.random.below(3)), manager_(open<Manager>({.timeout = Milliseconds{50}, .offer_limit = offer_limit(schedule), .spins = 1})) {
     schedule.allow(Schedule::Timeouts::none);
     for (std::size_t owner = 0; owner < owners_.size(); ++owner) schedule.spawn([this, &schedule, owner] { work(schedule, static_cast<int>(owner)); });
   }
@@ -149,6 +151,182 @@ class Circles {
   Mutex mutex_;
   Condition all_arrived_;
   std::size_t arrived_ = 0, victims_ = 0;
+  Owned<Manager> manager_;
+};
+
+// One owner takes a key and gives it back again and again, while others come for it one after the other. The first of those
+// who wait is passed as often as the limit says and no more, and not once after it woke up to find the key taken. Or all of
+// them want to read, and the one raises what it has: only then it passes them.
+template <class Manager>
+class Hasty {
+ public:
+  static constexpr unsigned highest_limit = 3;
+  static inline std::array<unsigned, highest_limit + 1> most_passed{};  // by limit, in all schedules
+  static inline unsigned came_too_late = 0;                             // waiters, likewise
+
+  explicit Hasty(Schedule& schedule)
+      : limit_(static_cast<unsigned>(schedule.random.below(highest_limit + 1))), raises_(schedule.random.one_in(3)), waiters_(1 + schedule.random.below(3)),
+        manager_(open<Manager>({.timeout = Milliseconds{50}, .offer_limit = limit_, .spins = 1})) {
+    schedule.allow(Schedule::Timeouts::none);
+    schedule.spawn([this, &schedule] { hurry(schedule); });
+    for (std::size_t index = 0; index < waiters_.size(); ++index) {
+      const LockMode mode = raises_ ? S : schedule.random.one_in(2) ? X : U;
+      schedule.spawn([this, &schedule, index, mode] { wait(schedule, index, mode); });
+    }
+  }
+  void at_end(Schedule& schedule) { schedule.require(first_in_queue() == nullptr && manager_->stats().keys == 0, "all were served and nothing is left"); }
+
+ private:
+  struct Waiter {
+    LockOwner owner;
+    bool is_queued = false, is_late = false, is_served = false;  // is_queued: as far as the hasty one has seen
+    unsigned passed = 0;                                         // while it was the first
+  };
+
+  void hurry(Schedule& schedule) {
+    LockOwner owner;
+    for (std::size_t round = 0; round < 3 + limit_ * waiters_.size(); ++round) {
+      look();
+      const Waiter* const first = first_in_queue();
+      if (raises_) schedule.require(acquire(*manager_, owner, {0, 0, S}).has_value(), "the hasty one reads each time");
+      const auto outcome = acquire(*manager_, owner, {0, 0, X});
+      schedule.require(outcome.has_value(), "the hasty one gets the key each time");
+      if (!outcome->waited) pass(schedule);
+      else schedule.require(raises_ || first == nullptr || first->is_served, "who waits does not pass those who waited before");
+      look();
+      manager_->release_all(owner);
+    }
+  }
+  void wait(Schedule& schedule, std::size_t index, LockMode mode) {
+    {
+      Guard lock{mutex_};
+      next_may_come_.wait(lock, [&] { return index == 0 || waiters_[index - 1].is_queued || waiters_[index - 1].is_served; });
+    }
+    Waiter& self = waiters_[index];
+    const auto outcome = acquire(*manager_, self.owner, {0, 0, mode});
+    schedule.require(outcome.has_value(), "a waiter gets the key");
+    const Waiter* const first = first_in_queue();
+    if (!outcome->waited && !raises_) pass(schedule);
+    if (outcome->waited && !raises_) schedule.require(first == nullptr || first >= &self, "who waits does not pass those who waited before");
+    {
+      const Guard lock{mutex_};
+      self.is_served = true;
+      next_may_come_.notify_all();
+    }
+    manager_->release_all(self.owner);
+  }
+
+  void look() {
+    const Guard lock{mutex_};
+    for (Waiter& waiter : waiters_)
+      if (waiter.owner.is_waiting()) waiter.is_queued = true;
+    next_may_come_.notify_all();
+  }
+  Waiter* first_in_queue() {
+    for (Waiter& waiter : waiters_)
+      if (waiter.is_queued && !waiter.is_served) return &waiter;
+    return nullptr;
+  }
+  // By one who has the key and has not waited for it.
+  void pass(Schedule& schedule) {
+    Waiter* const first = first_in_queue();
+    if (first == nullptr) return;
+    schedule.require(++first->passed <= limit_, "the first waiter is passed no more often than the limit says");
+    schedule.require(!first->is_late, "who came too late for an offer is not passed again");
+    most_passed[limit_] = std::max(most_passed[limit_], first->passed);
+    if (first->owner.is_waiting()) first->is_late = true, ++came_too_late;
+  }
+
+  const unsigned limit_;
+  const bool raises_;
+  std::vector<Waiter> waiters_;
+  Mutex mutex_;
+  Condition next_may_come_;
+  Owned<Manager> manager_;
+};
+
+// A waiter holds what a newcomer wants, who takes first what the waiter is offered: a circle, although the waiter was awake.
+template <class Manager>
+class CircleThroughOffer {
+ public:
+  static inline unsigned victims = 0;  // in all schedules
+
+  explicit CircleThroughOffer(Schedule& schedule)
+      : other_key_(1 + static_cast<int>(schedule.random.below(2))), manager_(open<Manager>({.timeout = Milliseconds{50}, .offer_limit = offer_limit(schedule), .spins = 1})) {
+    schedule.allow(Schedule::Timeouts::none);
+    schedule.require(acquire(*manager_, holder_, {0, 0, X}).has_value(), "nobody is there yet");
+    schedule.require(acquire(*manager_, waiter_, {other_key_, other_key_, X}).has_value(), "nobody is there yet");
+    schedule.spawn([this, &schedule] {
+      schedule.require(acquire(*manager_, waiter_, {0, 0, X}).has_value(), "who waited first is no victim");
+      is_served_ = true;
+      manager_->release_all(waiter_);
+    });
+    schedule.spawn([this] {
+      for (int looks = 0; looks < 30 && !waiter_.is_waiting(); ++looks) sched_yield();
+      {
+        const Guard lock{mutex_};
+        is_queued_ = waiter_.is_waiting();
+        has_looked_ = true;
+        looked_.notify_all();
+      }
+      manager_->release_all(holder_);
+    });
+    schedule.spawn([this, &schedule] {
+      {
+        Guard lock{mutex_};
+        looked_.wait(lock, [&] { return has_looked_; });
+      }
+      if (!is_queued_) return;
+      schedule.require(acquire(*manager_, newcomer_, {0, 0, X}).has_value(), "no circle yet");
+      const bool is_first = !is_served_;
+      const auto second = acquire(*manager_, newcomer_, {other_key_, other_key_, X});
+      schedule.require(second ? !is_first : is_first && second.error().code() == Errc::deadlock, "who closes the circle is its victim");
+      if (!second) ++victims;
+      manager_->release_all(newcomer_);
+    });
+  }
+  void at_end(Schedule& schedule) { schedule.require(manager_->stats().keys == 0, "the lock table is empty at the end"); }
+
+ private:
+  const int other_key_;
+  LockOwner holder_, waiter_, newcomer_;
+  bool is_queued_ = false, has_looked_ = false, is_served_ = false;
+  Mutex mutex_;
+  Condition looked_;
+  Owned<Manager> manager_;
+};
+
+// The first of two waiters has little time, the second has all of it: whatever the first is told while its time ends, what
+// it leaves goes on to the second. Who is left asleep ends by time, since nobody else can go on.
+template <class Manager>
+class ImpatientFirst {
+ public:
+  static inline unsigned gave_up = 0;  // in all schedules
+
+  explicit ImpatientFirst(Schedule& schedule) : manager_(open<Manager>({.timeout = Milliseconds{60'000}, .offer_limit = offer_limit(schedule), .spins = 1})) {
+    schedule.allow(Schedule::Timeouts::when_stuck);
+    schedule.require(acquire(*manager_, holder_, {0, 0, X}).has_value(), "nobody is there yet");
+    schedule.spawn([this] {
+      const timespec span{0, 50'000'000};
+      nanosleep(&span, nullptr);
+      manager_->release_all(holder_);
+    });
+    schedule.spawn([this, &schedule] {
+      const auto outcome = manager_->acquire(first_, LockTarget{table_of_key(0), name_of_key(0)}, X, Milliseconds{50});
+      schedule.require(outcome || outcome.error().code() == Errc::lock_timeout, "it gets the key or gives up");
+      if (!outcome) ++gave_up;
+      manager_->release_all(first_);
+    });
+    for (LockOwner* owner : {&second_, &newcomer_})
+      schedule.spawn([this, &schedule, owner, mode = schedule.random.one_in(2) ? X : S] {
+        schedule.require(acquire(*manager_, *owner, {0, 0, mode}).has_value(), "who has time is served");
+        manager_->release_all(*owner);
+      });
+  }
+  void at_end(Schedule& schedule) { schedule.require(manager_->stats().keys == 0, "the lock table is empty at the end"); }
+
+ private:
+  LockOwner holder_, first_, second_, newcomer_;
   Owned<Manager> manager_;
 };
 
@@ -235,6 +413,21 @@ TEST_CASE("intervals under random owners: locks keep each other out, every wait 
 }
 TEST_CASE_TEMPLATE("a circle has one victim in every schedule", Manager, LockManager, IntervalLockManager) {
   aegis_test::holds_in_schedules<Circles<Manager>>(5'000);
+}
+
+TEST_CASE_TEMPLATE("a waiter is passed as often as the limit says and no more, and is served in its turn", Manager, LockManager, IntervalLockManager) {
+  aegis_test::holds_in_schedules<Hasty<Manager>>(5'000);
+  if (aegis_test::schedules_are_real()) return;
+  for (unsigned limit = 0; limit <= Hasty<Manager>::highest_limit; ++limit) CHECK(Hasty<Manager>::most_passed[limit] == limit);
+  CHECK(Hasty<Manager>::came_too_late > 0);
+}
+TEST_CASE_TEMPLATE("a circle through a waiter that was offered its lock is found by who closes it", Manager, LockManager, IntervalLockManager) {
+  aegis_test::holds_in_schedules<CircleThroughOffer<Manager>>(3'000);
+  if (!aegis_test::schedules_are_real()) CHECK(CircleThroughOffer<Manager>::victims > 0);
+}
+TEST_CASE_TEMPLATE("what a waiter leaves whose time ended goes on to the next", Manager, LockManager, IntervalLockManager) {
+  aegis_test::holds_in_schedules<ImpatientFirst<Manager>>(5'000);
+  if (!aegis_test::schedules_are_real()) CHECK(ImpatientFirst<Manager>::gave_up > 0);
 }
 
 TEST_CASE("a sound lock is sound in every schedule, and planted bugs are found") {

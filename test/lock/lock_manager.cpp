@@ -123,9 +123,12 @@ TEST_CASE_TEMPLATE("a reader does not pass a waiting writer, and goes with the r
   CHECK(reader.outcome() == "waited");
 }
 
-TEST_CASE_TEMPLATE("one release grants everybody who goes together, and nobody behind them", Manager, LockManager, IntervalLockManager) {
+TEST_CASE_TEMPLATE("one release is enough for everybody who goes together, and for nobody behind them", Manager, LockManager, IntervalLockManager) {
   using Actor = aegis_test::LockActor<Manager>;
-  auto manager = open<Manager>();
+  unsigned offer_limit = 0;
+  SUBCASE("handed over") {}
+  SUBCASE("offered") { offer_limit = 1; }
+  auto manager = open<Manager>({.timeout = std::chrono::minutes{1}, .offer_limit = offer_limit});
   LockOwner holder;
   REQUIRE(manager->acquire(holder, key("k"), X));
   Actor first{*manager}, second{*manager}, third{*manager}, writer{*manager};
@@ -137,6 +140,22 @@ TEST_CASE_TEMPLATE("one release grants everybody who goes together, and nobody b
   for (Actor* reader : {&first, &second, &third}) CHECK(reader->outcome() == "waited");
   CHECK(writer.waits());
   for (Actor* reader : {&first, &second, &third}) reader->finish();
+  CHECK(writer.outcome() == "waited");
+}
+
+TEST_CASE_TEMPLATE("while somebody holds what it waits for, nobody passes a waiter, however many might take it first", Manager, LockManager, IntervalLockManager) {
+  using Actor = aegis_test::LockActor<Manager>;
+  auto manager = open<Manager>({.timeout = std::chrono::minutes{1}, .offer_limit = 1'000'000});
+  LockOwner first, second, newcomer;
+  REQUIRE(manager->acquire(first, key("k"), S));
+  REQUIRE(manager->acquire(second, key("k"), S));
+  Actor writer{*manager};
+  writer.acquire(key("k"), X);
+  CHECK_FALSE(manager->acquire(newcomer, key("k"), S, at_once));
+  manager->release_all(first);
+  CHECK(writer.waits());
+  CHECK_FALSE(manager->acquire(newcomer, key("k"), S, at_once));
+  manager->release_all(second);
   CHECK(writer.outcome() == "waited");
 }
 
@@ -323,6 +342,30 @@ TEST_CASE_TEMPLATE("keys of any length are locked as a whole", Manager, LockMana
   CHECK_FALSE(manager->acquire(b, key(one), X, at_once));
   manager->release_all(a);
   manager->release_all(b);
+}
+
+TEST_CASE_TEMPLATE("one key that all want is passed on without a gap, whoever it is offered to", Manager, LockManager, IntervalLockManager) {
+  for (const unsigned limit : {0U, 1U, 1024U}) {
+    auto manager = open<Manager>({.timeout = std::chrono::minutes{1}, .offer_limit = limit});
+    constexpr int rounds = 3000;
+    std::uint64_t counter = 0;  // under the key
+    std::atomic<std::uint64_t> errors{0};
+    std::vector<std::thread> threads;
+    for (const LockMode mode : {X, U, X, U})
+      threads.emplace_back([&, mode] {
+        for (int i = 0; i < rounds; ++i) {
+          LockOwner owner;
+          if (!manager->acquire(owner, key("k"), mode)) ++errors;
+          ++counter;
+          manager->release_all(owner);
+        }
+      });
+    for (auto& thread : threads) thread.join();
+    CHECK(errors == 0);
+    CHECK(counter == 4 * rounds);
+    CHECK(manager->waiting_count() == 0);
+    CHECK(manager->stats().keys == 0);
+  }
 }
 
 TEST_CASE_TEMPLATE("under a storm of transactions X is exclusive, S shares, and every circle is resolved", Manager, LockManager, IntervalLockManager) {

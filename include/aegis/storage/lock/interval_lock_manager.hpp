@@ -39,7 +39,7 @@ class IntervalLockManager {
     return acquire(owner, table, false, span, mode, timeout);
   }
 
-  /// Gives back all locks of the owner and grants to waiters what became free, in their order.
+  /// Gives back all locks of the owner. What became free is offered to waiters or granted, in their order.
   void release_all(LockOwner& owner) {
     AEGIS_ASSERT(owner.wish_ == nullptr);
     while (owner.locks_ != nullptr) release_some(owner);
@@ -75,7 +75,7 @@ class IntervalLockManager {
 
   static constexpr unsigned release_quantum = 64;  // locks given back in one stay under a mutex
 
-  explicit IntervalLockManager(LockOptions options) : options_(options), waits_(regions_, options.spins) {}
+  explicit IntervalLockManager(LockOptions options) : options_(options), waits_(regions_, options) {}
 
   Region& region_of(TableId table) { return regions_[number(table) % Region::count]; }
 
@@ -102,9 +102,9 @@ class IntervalLockManager {
     request->owner = &owner;
     request->held = request->wanted = mode;
     request->raises = same;
-    Request* const next = space->place_of(*request, options_.overtake_limit, queues);
+    Request* const next = space->place_of(*request, waits_, queues);
     if (!blocked && !queues) {
-      space->overtake(*request, next);
+      space->overtake(*request, waits_, next);
       grant(region, *request);
       join_newest(region, owner);
       return LockOutcome{};
@@ -116,7 +116,11 @@ class IntervalLockManager {
   // The request stands in the queue. Returns when it is granted or taken back.
   Result<LockOutcome> wait(Guard<Mutex>& lock, Region& region, Request& request, Milliseconds timeout) {
     Space& space = *request.space;
-    const auto granted = waits_.wait(lock, region, request, timeout, space.table);
+    const auto granted = waits_.wait(lock, region, request, timeout, space.table, [&] {
+      space.waiting.erase(request);
+      grant(region, request);
+      serve(region, space);
+    });
     if (granted) return granted;
     space.waiting.erase(request);
     region.recycle(&request);
@@ -158,11 +162,12 @@ class IntervalLockManager {
     grant(region, *joined);
   }
 
-  // Grants what has become possible, each only if it goes with all that still wait before it.
+  // Grants or offers what has become possible, each only if it goes with all that still wait before it. Who raises what it
+  // has is granted it: newcomers would only get into its way.
   void serve(Region& region, Space& space) {
     for (Request* at = space.waiting.first(); at != nullptr;) {
       Request& request = *at;
-      if (space.any_blocker(request, [](Request&) { return true; })) {
+      if (space.any_blocker(request, [](Request&) { return true; }) || (request.raises == nullptr && waits_.offer(request))) {
         at = at->place.next;
         continue;
       }

@@ -25,22 +25,30 @@ struct IntervalSpace {
     return false;
   }
 
-  /// Where the request belongs in the queue: before the one returned; nullptr: at the end. blocked: it has to wait there.
-  IntervalRequest* place_of(const IntervalRequest& request, unsigned overtake_limit, bool& blocked) {
+  /// Where the request belongs in the queue: before the one returned; nullptr: at the end. blocked: it has to wait there,
+  /// behind those that it may not pass. Who passes one with an offer passes those behind it, too.
+  template <class Waits>
+  IntervalRequest* place_of(const IntervalRequest& request, const Waits& waits, bool& blocked) {
     blocked = false;
+    bool passes_offer = false;
     for (IntervalRequest* at = waiting.first(); at != nullptr; at = at->place.next) {
       ++*visits;
       at->is_passed = request.owner->lock_count() != 0 && waits_for(*at, *request.owner);
       if (!excludes(*at, request)) continue;
       if (at->is_passed) return at;
-      if (at->overtaken >= overtake_limit) blocked = true;
+      blocked = blocked || (!passes_offer && !waits.may_be_passed(*at));
+      passes_offer = passes_offer || waits.has_offer(*at);
     }
     return nullptr;
   }
-  /// The request comes in ahead of those that it may pass within the limit.
-  void overtake(const IntervalRequest& request, IntervalRequest* until) {
+  /// The request comes in ahead of those that it may pass.
+  template <class Waits>
+  void overtake(const IntervalRequest& request, const Waits& waits, IntervalRequest* until) {
     for (IntervalRequest* at = waiting.first(); at != until; at = at->place.next)
-      if (excludes(*at, request)) ++at->overtaken;
+      if (excludes(*at, request)) {
+        ++at->overtaken;
+        if (waits.has_offer(*at)) return;
+      }
   }
 
   bool is_unused() const { return granted.empty() && waiting.empty(); }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Locks on keys and tables, held until their owner releases all of them. Waiters queue in order and are woken when they are
-// granted, never by a timer but the one that limits their wait. A wait that would close a circle is refused to the one who
-// closes it. An acquisition without contention takes one mutex; a release costs what its owner holds.
+// Locks on keys and tables, held until their owner releases all of them. Waiters queue in order, and while one wakes up a
+// limited number of newcomers may pass it. It is woken by its turn, never by a timer but the one that limits its wait. A
+// wait that would close a circle is refused to the one who closes it. An acquisition without contention takes one mutex; a
+// release costs what its owner holds.
 #pragma once
 
+#include <aegis/storage/core/hash.hpp>
 #include <aegis/storage/core/maybe.hpp>
 #include <aegis/storage/core/mutex.hpp>
 #include <aegis/storage/core/owned.hpp>
@@ -42,7 +44,7 @@ class LockManager {
       const LockMode wanted = combine(mine->held, mode);
       if (wanted == mine->held) return LockOutcome{.was_held = true};
       mine->wanted = wanted;
-      if (locks::fits(wanted, head->held_modes(mine))) return strengthen(*mine), LockOutcome{};
+      if (locks::fits(wanted, head->held_modes(mine))) return pass(*head, wanted), strengthen(*mine), LockOutcome{};
       head->upgrades.push_back(*mine);
       return wait(lock, shard, *mine, timeout);
     }
@@ -60,7 +62,7 @@ class LockManager {
     return wait(lock, shard, *request, timeout);
   }
 
-  /// Gives back all locks of the owner and grants to waiters what became free, in their order.
+  /// Gives back all locks of the owner. What became free is offered to waiters or granted, in their order.
   void release_all(LockOwner& owner) {
     AEGIS_ASSERT(owner.wish_ == nullptr);
     while (auto* const request = static_cast<KeyRequest*>(owner.locks_)) {
@@ -112,12 +114,10 @@ class LockManager {
 
   static constexpr std::uint32_t shard_count = locks::Shard::count;
 
-  explicit LockManager(LockOptions options) : options_(options), waits_(shards_, options.spins) {}
+  explicit LockManager(LockOptions options) : options_(options), waits_(shards_, options) {}
 
   static std::uint64_t hash_of(const LockTarget& target) {
-    const std::uint64_t table = (std::uint64_t{number(target.table)} * 2 + (target.whole_table ? 1 : 0)) * 0x9e3779b97f4a7c15;
-    const std::uint64_t mixed = (std::hash<std::string_view>{}(target.key) ^ table) * 0xd6e8feb86659fd93;
-    return mixed ^ (mixed >> 32);
+    return hash_of_key(std::uint64_t{number(target.table)} * 2 + (target.whole_table ? 1 : 0), target.key);
   }
 
   // The shorter of both lists is searched: a table has many holders, a transaction many locks, rarely both.
@@ -132,16 +132,27 @@ class LockManager {
     return nullptr;
   }
 
-  // A newcomer enters beside all holders; it passes waiters that it would exclude, or that exclude it, only within the limit.
+  // A newcomer enters beside all holders; it passes waiters that exclude it only within the limits. Who passes one with an
+  // offer passes those behind it, too: they wait for that one.
   bool may_enter(Head& head, LockMode mode) const {
     if (!locks::fits(mode, head.held_modes())) return false;
     for (const KeyRequest& upgrade : head.upgrades)
       if (!compatible(mode, upgrade.wanted)) return false;
     for (const KeyRequest& waiter : head.waiting)
-      if (!compatible(mode, waiter.wanted) && waiter.overtaken >= options_.overtake_limit) return false;
-    for (KeyRequest& waiter : head.waiting)
-      if (!compatible(mode, waiter.wanted)) ++waiter.overtaken;
+      if (!compatible(mode, waiter.wanted)) {
+        if (!waits_.may_be_passed(waiter)) return false;
+        if (waits_.has_offer(waiter)) break;
+      }
+    pass(head, mode);
     return true;
+  }
+  // Counts it. Who has the key already and raises its mode is not held up by the limits, but what it does counts, too.
+  void pass(Head& head, LockMode mode) const {
+    for (KeyRequest& waiter : head.waiting)
+      if (!compatible(mode, waiter.wanted)) {
+        ++waiter.overtaken;
+        if (waits_.has_offer(waiter)) return;
+      }
   }
 
   static void grant(KeyRequest& request) {
@@ -160,7 +171,8 @@ class LockManager {
     ++request.head->held[static_cast<std::size_t>(request.held)];
   }
 
-  // Grants what has become possible: upgrades first, then waiters, each only if it goes with all that still wait before it.
+  // Grants or offers what has become possible: upgrades first, then waiters, each only if it goes with all that still wait
+  // before it.
   void serve(Head& head) {
     std::uint8_t before = 0;
     for (KeyRequest* at = head.upgrades.first(); at != nullptr;) {
@@ -176,7 +188,7 @@ class LockManager {
     }
     for (KeyRequest* at = head.waiting.first(); at != nullptr && (before & bit_of(LockMode::exclusive)) == 0;) {
       KeyRequest& request = *at;
-      if (locks::fits(request.wanted, static_cast<std::uint8_t>(head.held_modes() | before))) {
+      if (locks::fits(request.wanted, static_cast<std::uint8_t>(head.held_modes() | before)) && !waits_.offer(request)) {
         at = head.waiting.erase(request);
         grant(request);
         waits_.wake(*request.owner);
@@ -190,7 +202,11 @@ class LockManager {
   // The request stands in a queue. Returns when it is granted or taken back.
   Result<LockOutcome> wait(Guard<Mutex>& lock, Shard& shard, KeyRequest& request, Maybe<Milliseconds> timeout) {
     Head& head = *request.head;
-    const auto granted = waits_.wait(lock, shard, request, timeout.value_or(options_.timeout), head.table);
+    const auto granted = waits_.wait(lock, shard, request, timeout.value_or(options_.timeout), head.table, [&] {
+      head.waiting.erase(request);
+      grant(request);
+      serve(head);
+    });
     if (granted) return granted;
     if (request.is_granted) {
       head.upgrades.erase(request);

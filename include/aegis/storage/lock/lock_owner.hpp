@@ -30,6 +30,9 @@ namespace locks {
 
 inline constexpr std::uint32_t nowhere = ~std::uint32_t{0};
 
+/// What a waiter was told last. offer: nothing stands in its way any more, and until it runs newcomers may come first.
+enum class Told : std::uint8_t { nothing, offer, grant };
+
 struct Request {
   LockOwner* owner = nullptr;
   Request* next_of_owner = nullptr;  // of its owner, once granted; of the free list
@@ -53,7 +56,7 @@ class LockOwner {
   ~LockOwner() { AEGIS_ASSERT(locks_ == nullptr); }
 
   std::size_t lock_count() const { return count_; }
-  /// For observers in other threads: it is queued, no circle was found, and it has not been granted.
+  /// For observers in other threads: it is queued, no circle was found, and nothing was granted or offered to it since.
   bool is_waiting() const { return is_parked_.load(std::memory_order_acquire); }
 
  private:
@@ -64,11 +67,11 @@ class LockOwner {
 
   locks::Request* locks_ = nullptr;  // all of its locks, newest first
   std::size_t count_ = 0;
-  Condition granted_signal_;
+  Condition signal_;
   // The rest changes under the mutex of the region it waits in; the atomics are also read without it.
   locks::Request* wish_ = nullptr;                            // what it waits for
   std::atomic<std::uint32_t> waits_in_{locks::nowhere};       // that region
-  std::atomic<bool> is_granted_{false};
+  std::atomic<locks::Told> told_{locks::Told::nothing};
   std::atomic<bool> is_parked_{false};
   std::uint64_t visited_by_ = 0;                              // the last search for circles that came here
   LockOwner* next_to_visit_ = nullptr;

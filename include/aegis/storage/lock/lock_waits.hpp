@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How owners wait for locks, whatever is locked: parked until they are granted, without polling, until their time is up.
-// A wait that would close a circle is refused to the one who closes it.
+// How owners wait for locks, whatever is locked: parked until they are told, without polling, until their time is up. A
+// wait that would close a circle is refused to the one who closes it. What becomes free is offered to the first waiter
+// before it is handed over: see Waits.
 #pragma once
 
 #include <aegis/storage/core/clock.hpp>
@@ -15,8 +16,11 @@ namespace aegis::storage {
 
 struct LockOptions {
   Milliseconds timeout{10'000};  ///< The longest wait, unless acquire() is given another.
-  unsigned overtake_limit = 0;   ///< How many newcomers may pass one waiter that they exclude.
-  unsigned spins = 64;           ///< Looks at the grant before a waiter parks.
+  unsigned overtake_limit = 0;   ///< How many newcomers may pass one waiter that they exclude, at any time.
+  /// How many newcomers may pass one waiter while it is offered what it waits for: enough small transactions to fill the
+  /// time that a thread takes to wake up on a busy machine. 0: it is handed over at once.
+  unsigned offer_limit = 1024;
+  unsigned spins = 64;           ///< Looks for a word before a waiter parks.
 };
 
 struct LockStats {
@@ -37,17 +41,25 @@ namespace locks {
 /// for_each_blocker(request, fn), which calls fn(LockOwner&) for everyone whom a waiting request waits for. Whoever becomes
 /// a blocker of one that waits already must itself be running, or be the one who begins to wait; so a circle is complete
 /// when one of its members begins to wait, and that one finds it.
+///
+/// What becomes free is offered to its first waiter: that one is woken and keeps its place, and until it runs newcomers may
+/// take what is free. To hand it over at once would let every release of a hot lock wait for a change of threads (Blasgen,
+/// Gray, Mitoma and Price, The Convoy Phenomenon, 1979). It is handed over once offer_limit newcomers have passed, or once
+/// the waiter came and found it taken (as the mutexes of Linux and WebKit do, but counted). Waiters do not pass each other
+/// by this, so who has n of them before it is passed by at most (n + 1) * offer_limit newcomers.
 template <class Region, std::uint32_t count>
 class Waits {
  public:
-  Waits(std::array<Region, count>& regions, unsigned spins) : regions_(regions), spins_(spins) {}
+  Waits(std::array<Region, count>& regions, const LockOptions& options) : regions_(regions), options_(options) {}
 
-  /// The request stands in a queue of the region, whose mutex is held. On success it was granted, and may be gone. After
-  /// deadlock or lock_timeout the caller takes it out of its queue before it lets go of the mutex.
-  Result<LockOutcome> wait(Guard<Mutex>& lock, Region& region, Request& request, Milliseconds timeout, TableId table) {
+  /// The request stands in a queue of the region, whose mutex is held. On success it was granted, and may be gone; grant()
+  /// takes it out of the queue and grants it, and is called when nobody stands in its way. After deadlock or lock_timeout
+  /// the caller takes it out of its queue before it lets go of the mutex, and serves those behind it.
+  template <class Grant>
+  Result<LockOutcome> wait(Guard<Mutex>& lock, Region& region, Request& request, Milliseconds timeout, TableId table, Grant&& grant) {
     if (timeout <= Milliseconds{}) return Error{Errc::lock_timeout, "lock in table", number(table)};
     LockOwner& owner = *request.owner;
-    owner.is_granted_.store(false, std::memory_order_relaxed);
+    owner.told_.store(Told::nothing, std::memory_order_relaxed);
     owner.wish_ = &request;
     owner.waits_in_.store(static_cast<std::uint32_t>(&region - regions_.data()), std::memory_order_seq_cst);
     if (closes_circle(lock, region, owner)) {
@@ -56,37 +68,80 @@ class Waits {
       return Error{Errc::deadlock, "lock in table", number(table)};
     }
     waits_.fetch_add(1, std::memory_order_relaxed);
-    if (!owner.is_granted_.load(std::memory_order_relaxed)) {
-      waiting_.fetch_add(1, std::memory_order_acq_rel);
-      owner.is_parked_.store(true, std::memory_order_release);
-      lock.unlock();
-      for (unsigned i = 0; i < spins_ && !owner.is_granted_.load(std::memory_order_acquire); ++i) pause();
-      lock.lock();
-    }
+    if (owner.told_.load(std::memory_order_relaxed) == Told::nothing) look_out(lock, owner);
     const SteadyClock::time_point deadline = SteadyClock::after(timeout);
-    while (!owner.is_granted_.load(std::memory_order_relaxed))
-      if (!owner.granted_signal_.wait_until(lock, deadline) && !owner.is_granted_.load(std::memory_order_relaxed)) {
+    for (bool in_time = true;;) {
+      const Told told = owner.told_.load(std::memory_order_relaxed);
+      if (told == Told::grant || (told == Told::offer && takes_offer(owner, grant))) return LockOutcome{.waited = true};
+      if (told == Told::offer) {
+        look_out(lock, owner);
+      } else if (in_time) {
+        in_time = owner.signal_.wait_until(lock, deadline);
+      } else {
         timeouts_.fetch_add(1, std::memory_order_relaxed);
         stop_waiting(owner);
         return Error{Errc::lock_timeout, "lock in table", number(table)};
       }
-    return LockOutcome{.waited = true};
+    }
   }
 
   /// The owner's wish was granted. Under the region's mutex to the end: the owner may be gone as soon as it is free.
   void wake(LockOwner& owner) {
     stop_waiting(owner);
-    owner.is_granted_.store(true, std::memory_order_release);
-    owner.granted_signal_.notify_one();
+    tell(owner, Told::grant);
+  }
+
+  /// Nobody stands in the waiting request's way. Offers it what it waits for; false: it has been passed often enough, and
+  /// is to be granted it. With an offer it still counts as one that waits: newcomers may get into its way.
+  bool offer(Request& request) {
+    if (request.overtaken >= options_.offer_limit) return false;
+    if (!has_offer(request)) tell(*request.owner, Told::offer);
+    return true;
+  }
+  static bool has_offer(const Request& waiter) { return waiter.owner->told_.load(std::memory_order_relaxed) == Told::offer; }
+  /// Whether a newcomer may take first what the waiter keeps it from.
+  bool may_be_passed(const Request& waiter) const {
+    return waiter.overtaken < options_.overtake_limit || (has_offer(waiter) && waiter.overtaken < options_.offer_limit);
   }
 
   std::uint64_t waiting() const { return waiting_.load(std::memory_order_acquire); }
   LockStats stats() const { return {.waiting = waiting(), .waits = waits_.load(), .deadlocks = deadlocks_.load(), .timeouts = timeouts_.load()}; }
 
  private:
+  // Who comes too late for an offer is not passed any more, and is granted its wish when next it can be.
+  template <class Grant>
+  bool takes_offer(LockOwner& owner, Grant&& grant) {
+    Request& wish = *owner.wish_;
+    bool is_free = true;
+    Region::for_each_blocker(wish, [&](LockOwner&) { is_free = false; });
+    if (is_free) {
+      stop_waiting(owner);
+      grant();
+    } else {
+      if (wish.overtaken < options_.offer_limit) wish.overtaken = options_.offer_limit;
+      owner.told_.store(Told::nothing, std::memory_order_relaxed);
+    }
+    return is_free;
+  }
+  // Waits for a word a short while without the mutex: it may come before a sleep would have begun.
+  void look_out(Guard<Mutex>& lock, LockOwner& owner) {
+    if (!owner.is_parked_.exchange(true, std::memory_order_acq_rel)) waiting_.fetch_add(1, std::memory_order_acq_rel);
+    lock.unlock();
+    for (unsigned i = 0; i < options_.spins && owner.told_.load(std::memory_order_acquire) == Told::nothing; ++i) pause();
+    lock.lock();
+  }
+
+  void tell(LockOwner& owner, Told what) {
+    owner.told_.store(what, std::memory_order_release);
+    clear_parked(owner);
+    owner.signal_.notify_one();
+  }
   void stop_waiting(LockOwner& owner) {
     owner.wish_ = nullptr;
     owner.waits_in_.store(nowhere, std::memory_order_seq_cst);
+    clear_parked(owner);
+  }
+  void clear_parked(LockOwner& owner) {
     if (owner.is_parked_.exchange(false, std::memory_order_acq_rel)) waiting_.fetch_sub(1, std::memory_order_acq_rel);
   }
 
@@ -106,7 +161,7 @@ class Waits {
     if (!leaves_region) return false;
     lock.unlock();
     for (Region& each : regions_) each.mutex.lock();
-    const bool found = !owner.is_granted_.load(std::memory_order_relaxed) && circle_in_sight(owner, nullptr, leaves_region);
+    const bool found = owner.told_.load(std::memory_order_relaxed) != Told::grant && circle_in_sight(owner, nullptr, leaves_region);
     for (Region& each : regions_)
       if (&each != &region) each.mutex.unlock();
     lock.adopt();
@@ -138,7 +193,7 @@ class Waits {
   }
 
   std::array<Region, count>& regions_;
-  const unsigned spins_;
+  const LockOptions options_;
   std::atomic<std::uint64_t> searches_{0};
   std::atomic<std::uint64_t> waiting_{0};  // owners whose is_parked_ is set
   std::atomic<std::uint64_t> waits_{0}, deadlocks_{0}, timeouts_{0};
