@@ -135,6 +135,13 @@ TEST_CASE("one generation survives in either of its two superblocks, an older on
   CHECK(holds_after_damage({0}, states[3]));
   CHECK(holds_after_damage({1}, states[3]));
   CHECK(holds_after_damage({2, 3}, states[3]));
+  CHECK(holds_after_damage({0, 1}, states[2]));
+  CHECK(holds_after_damage({0}, states[3]));  // and that opening wrote it again,
+  data_of(disk)[Superblock::slot_offset(1) + 100] ^= std::byte{1};
+  {
+    auto backend = open(disk);
+    CHECK((backend && testing::holds(*backend, states[3])));  // so that the other one may go now
+  }
   data_of(disk) = intact;
   for (unsigned slot = 0; slot < 4; ++slot) data_of(disk)[Superblock::slot_offset(slot) + 3] ^= std::byte{1};
   CHECK(failure(disk) == Errc::corrupt_block);

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <new>
 #include <utility>
 
 using namespace aegis::storage;
@@ -117,4 +118,11 @@ TEST_CASE("a chain may be cut from its front, each link holding the next") {
   CHECK(living == 100);
   while (chain) chain = std::move(chain->next);
   CHECK(living == 0);
+}
+
+TEST_CASE("a large array of constant size is owned, whichever compiler looks ahead") {
+  const Owned<unsigned char[]> large{new (std::nothrow) unsigned char[std::size_t{4} << 20]};
+  REQUIRE(large);
+  large[(std::size_t{4} << 20) - 1] = 7;
+  CHECK(large[(std::size_t{4} << 20) - 1] == 7);
 }

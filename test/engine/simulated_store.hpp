@@ -52,8 +52,19 @@ Result<StoreState> state_of(Engine& engine) {
   return state;
 }
 
-/// One client of a small bank: money moves between accounts, a ledger row tells each transfer (some rows are long), old rows
-/// are erased, a third table comes and goes, checkpoints happen. Each step changes the state by one transaction, or by none.
+/// What a client does most of the time.
+enum class Mix : std::uint8_t {
+  bank,         ///< Money moves between accounts, a ledger row tells each transfer (some are long), old rows are erased.
+  hot,          ///< One small row is written again and again: many frames in a unit's room, versions of one key.
+  large,        ///< Values over many pages are replaced, grow and shrink.
+  queue,        ///< Rows come at one end and go at the other, now and then all at once: ghosts, merges, freed pages.
+  tables,       ///< Tables are made, filled, dropped and made again under the same name.
+  loads,        ///< Tables are filled by bulk load, which no log frame tells.
+  checkpoints,  ///< The bank with a checkpoint every other step, so that segments and extents are used again soon.
+};
+
+/// One client: each step changes the state by one transaction, or by none. Whatever its mix, a third table comes and goes and
+/// checkpoints happen.
 template <class Engine>
 class SimulatedClient {
  public:
@@ -63,7 +74,7 @@ class SimulatedClient {
     StoreState after;
   };
 
-  explicit SimulatedClient(std::uint64_t seed) : random_(seed) { steps_.emplace_back(); }
+  explicit SimulatedClient(std::uint64_t seed, Mix mix = Mix::bank) : random_(seed), mix_(mix) { steps_.emplace_back(); }
 
   const std::vector<Step>& steps() const { return steps_; }
   const StoreState& state() const { return steps_.back().after; }
@@ -79,7 +90,7 @@ class SimulatedClient {
 
   /// The error of the engine's call. What was begun then is the last step, and may or may not have happened.
   Result<void> step(Engine& engine, const SimulatedDisk& disk) {
-    if (random_.one_in(9)) {
+    if (random_.one_in(mix_ == Mix::checkpoints ? 2 : 9)) {
       AEGIS_TRY(engine.checkpoint());
       acknowledge(disk.calls());
       return {};
@@ -88,13 +99,19 @@ class SimulatedClient {
     Result<void> done;
     if (next.size() < 2)
       done = begin(disk, next, next.empty() ? "accounts" : "ledger", engine);
-    else if (random_.one_in(10))
+    else if (mix_ != Mix::loads && random_.one_in(mix_ == Mix::tables ? 2 : 10))
       done = third_table(engine, disk, next);
-    else
+    else if (mix_ == Mix::loads && random_.one_in(3))
+      done = load(engine, disk, next);
+    else if (mix_ == Mix::bank || mix_ == Mix::checkpoints || mix_ == Mix::loads)
       done = transfer(engine, disk, next);
+    else
+      done = rows(engine, disk, next);
     if (done && Durable::wait) acknowledge(disk.calls());
     return done;
   }
+  /// Whatever was done so far can be lost no more: the store was closed, or checkpointed.
+  void all_is_sure(const SimulatedDisk& disk) { acknowledge(disk.calls()); }
 
   /// Without effect on the state of the store when it failed before its commit.
   void forget_last() { steps_.pop_back(); }
@@ -121,6 +138,45 @@ class SimulatedClient {
       return engine.drop_table("third");
     }
     return begin(disk, next, "third", engine);
+  }
+
+  /// One row, or a few, of the mixes that are no bank.
+  Result<void> rows(Engine& engine, const SimulatedDisk& disk, StoreState& next) {
+    const std::string name = mix_ == Mix::tables && next.contains("third") ? "third" : "ledger";
+    TableRows &rows = next[name], put;
+    std::vector<std::string> erased;
+    const std::uint64_t number = ++transfers_;
+    if (mix_ == Mix::hot) {
+      put["hot"] = std::to_string(number) + std::string(random_.below(60), 'h');
+    } else if (mix_ == Mix::large) {
+      put["large" + std::to_string(random_.below(5))] = std::string(random_.one_in(4) ? random_.below(100) : 6'000 + random_.below(50'000), static_cast<char>('a' + number % 26));
+    } else {
+      for (std::uint64_t i = 0; i < 1 + random_.below(6); ++i) put["row" + std::to_string(100'000 + 10 * number + i)] = std::string(300 + random_.below(2'000), static_cast<char>('a' + number % 26));
+      const std::size_t leave = random_.one_in(6) ? 0 : 12 + random_.below(40);
+      for (auto row = rows.begin(); row != rows.end() && rows.size() - erased.size() > leave; ++row) erased.push_back(row->first);
+    }
+    for (const std::string& key : erased) rows.erase(key);
+    for (const auto& [key, value] : put) rows[key] = value;
+    begun(disk, next);
+    AEGIS_TRY(const auto table, engine.table(name));
+    auto transaction = engine.begin();
+    for (const std::string& key : erased) AEGIS_TRY(transaction.erase(table, key));
+    for (const auto& [key, value] : put) AEGIS_TRY(transaction.put(table, key, value));
+    AEGIS_TRY(transaction.commit());
+    return {};
+  }
+
+  /// Durable when it returned, whatever the durability. The table of that name is dropped before, in a step of its own.
+  Result<void> load(Engine& engine, const SimulatedDisk& disk, StoreState& next) {
+    if (next.contains("third")) return third_table(engine, disk, next);
+    TableRows& rows = next["third"];
+    for (std::uint64_t i = 0, count = 1 + random_.below(60); i < count; ++i) rows["loaded" + std::to_string(1000 + i)] = std::string(random_.below(i % 20 == 0 ? 12'000 : 500), static_cast<char>('a' + i % 26));
+    begun(disk, next);
+    AEGIS_TRY(auto loader, engine.load_table("third"));
+    for (const auto& [key, value] : rows) AEGIS_TRY(loader.append(key, value));
+    AEGIS_TRY(loader.finish());
+    acknowledge(disk.calls());
+    return {};
   }
 
   Result<void> transfer(Engine& engine, const SimulatedDisk& disk, StoreState& next) {
@@ -157,6 +213,7 @@ class SimulatedClient {
   static std::string account(std::uint64_t i) { return "account" + std::to_string(10 + i); }
 
   Random random_;
+  Mix mix_;
   std::uint64_t transfers_ = 0;
   std::vector<Step> steps_;  // the first is where it all began; sure == 0: not acknowledged, or not durable yet
 };

@@ -151,9 +151,17 @@ TEST_CASE("a directory is made when asked, for its owner alone, in a parent that
   REQUIRE(files.open_directory(place / "new", true));
   CHECK(mode_of(place / "new") == 0700);
   CHECK(files.open_directory(place / "new", true));
-  CHECK(files.open_directory(place / "no/new", true).error().os_error() == ENOENT);
   place.write("file", "");
-  CHECK(files.open_directory(place / "file", true).error().os_error() == ENOTDIR);
+  const auto refused = [&](const std::string& path, int os_error) {
+    CAPTURE(path);
+    const auto opened = files.open_directory(path, true);
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().code() == Errc::invalid_argument);
+    CHECK(opened.error().os_error() == os_error);
+  };
+  refused(place / "no/new", ENOENT);
+  refused(place / "file", ENOTDIR);
+  refused(place / std::string(256, 'x'), ENAMETOOLONG);
   CHECK(files.open_directory(std::string_view{"a\0b", 3}, true).error().code() == Errc::invalid_argument);
 }
 

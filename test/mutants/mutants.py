@@ -34,7 +34,7 @@ import discover  # noqa: E402
 LIBRARIES = {"lz4": "-llz4", "snappy": "-lsnappy", "zstd": "-lzstd"}
 HEADERS = pathlib.Path("include/aegis/storage")
 WATCHDOG_SECONDS = 600  # catches what hangs; no test is judged by its speed
-KILLED, SURVIVED, STALE, BROKEN, HUNG = "killed", "SURVIVED", "stale", "not compiled", "hung"
+KILLED, SURVIVED, STALE, BROKEN, HUNG, SKIPPED = "killed", "SURVIVED", "stale", "not compiled", "hung", "skipped"
 
 
 @dataclass
@@ -173,6 +173,8 @@ class Workshop:
         done = self.run([str(program), f"--test-case={mutant.filter}", "--no-colors", "--abort-after=1"], mutant.env, WATCHDOG_SECONDS)
         if done.returncode is None:
             return Verdict(KILLED if mutant.hangs else HUNG, "it does not end")
+        if skipped := re.search(r"MESSAGE: skipped: (.+)$", done.stdout, re.M) if done.returncode == 0 else None:
+            return Verdict(SKIPPED, skipped.group(1))  # the machine cannot run the killer, which says why
         if done.returncode == 0:
             return Verdict(SURVIVED, "no test ran" if re.search(r"test cases:\s+0 ", done.stdout) else "")
         named = re.search(r"^TEST CASE:\s+(.+)$", done.stdout, re.M)
@@ -184,7 +186,7 @@ class Workshop:
         program, words = self.compile(killers[0].killer)
         for each in killers:
             verdict = self.judge(program, each) if program else Verdict(BROKEN, first_error(words))
-            if verdict.what != SURVIVED or verdict.said:
+            if verdict.what != SKIPPED and (verdict.what != SURVIVED or verdict.said):
                 wrong[each.name] = f"{each.killer} fails without the mutant: {verdict.what}, {verdict.said}"
         if program:
             shutil.rmtree(program.parent)
@@ -284,8 +286,9 @@ def main():
     start = time.monotonic()
     verdicts = run(root, mutants, given.jobs)
     killed = sum(found.what == KILLED for found in verdicts.values())
-    print(f"{killed} of {len(mutants)} mutants killed, by {len({m.killer for m in mutants})} test programs, in {time.monotonic() - start:.0f} s")
-    return 0 if killed == len(mutants) else 1
+    skipped = sum(found.what == SKIPPED for found in verdicts.values())
+    print(f"{killed} of {len(mutants)} mutants killed, {skipped} skipped, by {len({m.killer for m in mutants})} test programs, in {time.monotonic() - start:.0f} s")
+    return 0 if killed + skipped == len(mutants) else 1
 
 
 if __name__ == "__main__":

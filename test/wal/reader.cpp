@@ -91,6 +91,27 @@ TEST_CASE("D8: whatever lacks its Commit is dropped: aborted, begun again, unfin
   CHECK(keys_after_reopen(medium) == Keys{"c", "e"});
 }
 
+TEST_CASE("a transaction that a dead process began is never finished by another that uses its id") {
+  TestMedium medium;
+  {
+    auto wal = begin_life(medium);
+    std::uint64_t timestamp = number(wal->durable_timestamp());
+    stream(*wal, timestamp, 3, "Bd");
+    REQUIRE(wal->sync_to(wal->end()).has_value());
+  }
+  {
+    auto wal = begin_life(medium);
+    std::uint64_t timestamp = number(wal->durable_timestamp());
+    stream(*wal, timestamp, 3, "C");
+    REQUIRE(wal->sync_to(wal->end()).has_value());
+  }
+  auto wal = open_wal(medium);
+  REQUIRE(wal.has_value());
+  auto reader = (*wal)->reader();
+  WalTransaction transaction;
+  CHECK(error_of(reader.next(transaction)) == Errc::corrupt_log);
+}
+
 TEST_CASE("a piece without its Begin, or with records after its end, is corrupt_log: it never passes for less than it was") {
   for (const std::string_view steps : {"a", "C", "A", "BaCb", "BaAb", "aB", "BaB", "BaCC"}) {
     CAPTURE(std::string(steps));

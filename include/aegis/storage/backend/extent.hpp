@@ -92,6 +92,10 @@ class ExtentBackend {
     AEGIS_TRY(writable());
     return ExtentTrim<Files>{*state_->store}.run();
   }
+  template <class Fn>
+  Result<void> check(Fn&& fn) {
+    return state_->store->check(fn);
+  }
   /// busy beyond 64 at once.
   Result<Pin> pin() {
     AEGIS_TRY(auto pinned, state_->store->pin());
@@ -105,7 +109,7 @@ class ExtentBackend {
   }
 
   Result<Log> open_log(const LogOptions& options) {
-    AEGIS_TRY(auto directory, state_->files.open_directory(state_->options.directory, false));
+    AEGIS_TRY(auto directory, same_directory());
     return Log::open(std::move(directory), options);
   }
   Result<bool> has_log() { return Log::exists(state_->directory); }
@@ -135,6 +139,12 @@ class ExtentBackend {
   };
 
   explicit ExtentBackend(Owned<State> state) : state_(std::move(state)) {}
+
+  /// Files that can keep to a directory that was moved away do so.
+  Result<typename Files::Directory> same_directory() {
+    if constexpr (requires { state_->directory.again(); }) return state_->directory.again();
+    else return state_->files.open_directory(state_->options.directory, false);
+  }
 
   static void count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
   Result<void> writable() const {

@@ -67,6 +67,29 @@ class ExtentFile {
     AEGIS_TRY(file_.write_at(Superblock::slot_offset(slot), image.bytes().first(Superblock::slot_bytes)));
     return file_.write_at(Superblock::slot_offset(slot + 1), image.bytes().first(Superblock::slot_bytes));
   }
+  Result<Superblock> superblock_in(unsigned slot) {
+    const AlignedBuffers::Buffer image = buffers_.take(Superblock::slot_bytes);
+    if (!image) return Error{Errc::out_of_memory, "superblock"};
+    AEGIS_TRY(const std::size_t got, file_.read_at(Superblock::slot_offset(slot), image.bytes().first(Superblock::slot_bytes)));
+    if (got != Superblock::slot_bytes) return Error{Errc::corrupt_block, "superblock in slot", slot};
+    return Superblock::decode(Bytes{image.bytes()}.template first<Superblock::slot_bytes>(), slot);
+  }
+  /// A power cut between the two writes of a superblock leaves one copy of it: writes the other again, durably.
+  Result<void> mend_superblocks(const Superblock& published) {
+    const unsigned first = Superblock::first_slot(published.generation);
+    bool mended = false;
+    for (unsigned slot = first; slot < first + 2; ++slot) {
+      const Result<Superblock> found = superblock_in(slot);
+      if (found && *found == published) continue;
+      if (!found && found.error().code() != Errc::corrupt_block && found.error().code() != Errc::incompatible_format) return found.error();
+      const AlignedBuffers::Buffer image = buffers_.take(Superblock::slot_bytes);
+      if (!image) return Error{Errc::out_of_memory, "superblock"};
+      published.encode(image.bytes().template first<Superblock::slot_bytes>());
+      AEGIS_TRY(file_.write_at(Superblock::slot_offset(slot), image.bytes().first(Superblock::slot_bytes)));
+      mended = true;
+    }
+    return mended ? sync(false) : Result<void>{};
+  }
   /// The newest intact one. corrupt_block when there is none, or when equal generations differ.
   static Result<Superblock> read_superblock(File& file, AlignedBuffers& buffers) {
     const AlignedBuffers::Buffer image = buffers.take(Superblock::slot_bytes);

@@ -56,7 +56,9 @@ class ExtentOpen {
     if (!store) return Error{Errc::out_of_memory, "data file"};
     AEGIS_TRY(const std::uint64_t size, store->file.size());
     if (size < published.used_bytes) return Error::mismatch(Errc::corrupt_block, "length of the data file", published.used_bytes, size);
-    if (!read_only) AEGIS_TRY(find_free_space(*store, published, size));
+    if (read_only) return store;
+    AEGIS_TRY(find_free_space(*store, published, size));
+    AEGIS_TRY(store->file.mend_superblocks(published));
     return store;
   }
 

@@ -139,14 +139,18 @@ class ExtentRoom {
     }
     return length;
   }
-  /// For opening: false when a named step is not free.
+  /// For opening: false when a named step is not free. A list may name steps beyond the file's end, if power was lost after
+  /// the file was cut and before that was published; it is written anew then, lest it name what the file grows by later.
   bool decode_holes(Bytes from) {
     if (from.size() % 8 != 0 || from.size() > longest_hole_list * 8) return false;
     for (std::size_t at = 0; at < from.size(); at += 8) {
       const std::size_t first = load_le<std::uint32_t>(from.data() + at);
       const std::size_t count = load_le<std::uint32_t>(from.data() + at + 4);
       for (std::size_t step = first; step < first + count; ++step) {
-        if (step >= space.steps()) break;  // the file was truncated since
+        if (step >= space.steps()) {
+          ++holes_version_;
+          break;
+        }
         if (!space.is_free(step)) return false;
         space.make_hole(step);
       }

@@ -4,6 +4,7 @@
 // sync_mutex_, the writer's mutex, the room's, the map's lock; no I/O is done under the map's lock.
 #pragma once
 
+#include <aegis/storage/backend/extent_check.hpp>
 #include <aegis/storage/backend/extent_file.hpp>
 #include <aegis/storage/backend/extent_map.hpp>
 #include <aegis/storage/backend/extent_reuse.hpp>
@@ -161,6 +162,13 @@ class ExtentStore {
     while (pins_[at] != pinned.generation) ++at;
     pins_[at] = pins_[--pin_count_];
     expire();
+  }
+
+  /// Of the published generation; syncs wait, nothing else does.
+  template <class Fn>
+  Result<void> check(Fn&& fn) {
+    const Guard no_sync(sync_mutex_);
+    return ExtentCheck<Files>{file, superblock_}.run(fn);
   }
 
   Result<void> alive() const {

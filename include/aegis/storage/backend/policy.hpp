@@ -30,7 +30,7 @@ struct BackendStats {
 /// BackendPolicy. Every call from any number of threads.
 ///  1. read gives the bytes last written under the id, and how many; block_not_found otherwise; too_large when the buffer is too small.
 ///  2. write replaces whole, any id, any length up to max_block_bytes() (zero too); on failure the old content stays readable.
-///  3. erase makes the id absent (absent already is fine); exists and for_each tell the current state.
+///  3. erase makes the id absent (absent already is fine); exists and for_each tell the current state; what for_each calls may call the backend.
 ///  4. sync is atomic and durable: after a crash at any instant reopening yields exactly the state of the last sync that
 ///     returned, or, if one was running, that or its successor; never a mix, never anything later.
 ///  5. A failed sync poisons: every later write, erase and sync fails with engine_failed; it is never retried.
@@ -83,6 +83,11 @@ concept ReservableBackend = BackendPolicy<B> && requires(B backend, std::uint64_
 /// after a sync. What a crash inside it leaves, or a failure, has the same blocks.
 template <class B>
 concept TrimmableBackend = BackendPolicy<B> && requires(B backend) { { backend.trim() } -> std::same_as<Result<void>>; };
+
+/// Refinement: check(fn) reads again what the published state stands on beside the blocks themselves (where they are, what is
+/// free) and calls fn(Error) for all that is not what was written; an error of its own only when it could not be done.
+template <class B>
+concept CheckableBackend = BackendPolicy<B> && requires(B backend) { { backend.check([](const Error&) {}) } -> std::same_as<Result<void>>; };
 
 /// A backend that opens from options, as Engine::open(EngineOptions) wants it.
 template <class B>

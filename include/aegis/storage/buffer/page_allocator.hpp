@@ -74,6 +74,9 @@ class PageAllocator {
     return {};
   }
 
+  /// So many calls of free() need no memory. For whoever changes pages first and could not take that back.
+  Result<void> expect_frees(std::uint64_t count) { return withheld_.reserve(count); }
+
   /// Pages freed at or before `oldest_needed` may be given out again; their frames are dropped unwritten, and their
   /// blocks erased in the current epoch.
   void release(Token& token, Timestamp oldest_needed) {

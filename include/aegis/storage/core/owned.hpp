@@ -29,7 +29,7 @@ class Owned {
 
   constexpr Owned() = default;
   constexpr Owned(std::nullptr_t) {}
-  constexpr explicit Owned(Element* object) : object_(object) {}
+  explicit Owned(Element* object) : object_(object) {}  // what comes from the heap is no constant
   constexpr Owned(Owned&& other) noexcept : object_(other.release()) {}
   /// From the owner of a derived class, whose base deletes virtually.
   template <class U>

@@ -45,6 +45,13 @@ class Checkpointer {
     return fn();
   }
 
+  /// fn() -> Result<void> while no checkpoint runs: block 0 stays what it is, and the log behind it whole.
+  template <class Fn>
+  Result<void> run_between(Fn&& fn) {
+    const Guard one(mutex_);
+    return fn();
+  }
+
   std::uint64_t completed() const { return completed_.load(std::memory_order_acquire); }
   /// Where a replay would start.
   Lsn lsn() const { return Lsn{lsn_.load(std::memory_order_acquire)}; }

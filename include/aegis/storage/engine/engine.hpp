@@ -116,9 +116,15 @@ class BasicEngine {
     AEGIS_TRY(store_->open_for_use());
     return Backup<Chosen>{store_->parts(), store_->checkpointer()}.run(directory);
   }
+  /// Looks at everything that is stored; see engine/verify.hpp.
   Result<VerifyReport> verify() {
+    return verify([](const VerifyProgress&) {});
+  }
+  /// The same; tell(const VerifyProgress&) is called now and then. It must not call the engine.
+  template <class Tell>
+  Result<VerifyReport> verify(Tell&& tell) {
     AEGIS_TRY(store_->open_for_use());
-    return Verifier<Chosen>{store_->parts()}.run();
+    return Verifier<Chosen>{store_->parts(), store_->checkpointer()}.run(tell);
   }
   EngineStats stats() const;
 

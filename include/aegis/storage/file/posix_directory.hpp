@@ -64,14 +64,21 @@ class PosixDirectory {
     const std::string terminated{path.empty() ? std::string_view{"."} : path};
     if (terminated.find('\0') != std::string::npos) return Error{Errc::invalid_argument, "directory path"};
     const bool made = create && ::mkdir(terminated.c_str(), 0700) == 0;
-    if (create && !made && errno != EEXIST) return posix_error("making of a directory");
+    if (create && !made && errno != EEXIST) return path_error("making of a directory");
     PosixDirectory directory{PosixDescriptor{retried([&] { return ::open(terminated.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); })}};
-    if (!directory.descriptor_) return posix_error("opening of a directory");
+    if (!directory.descriptor_) return path_error("opening of a directory");
     if (!create) return directory;
     // One that is there may be of a process that died before this sync. A parent that cannot be opened was not written by us.
     const PosixDescriptor parent{retried([&] { return ::openat(directory.descriptor_.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC); })};
     if (!parent && !made && (errno == EACCES || errno == EPERM)) return directory;
     if (!parent || retried([&] { return ::fsync(parent.get()); }) != 0) return posix_error("sync of a directory's parent");
+    return directory;
+  }
+
+  /// Another handle on the same directory, wherever its path leads by now.
+  Result<PosixDirectory> again() const {
+    PosixDirectory directory{PosixDescriptor{retried([&] { return ::openat(descriptor_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); })}};
+    if (!directory.descriptor_) return posix_error("opening of a directory");
     return directory;
   }
 
@@ -93,8 +100,8 @@ class PosixDirectory {
   Result<std::vector<std::string>> list() {
     const int fd = retried([&] { return ::openat(descriptor_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
     if (fd < 0) return posix_error("listing of a directory");
-    ::DIR* const stream = ::fdopendir(fd);
-    if (stream == nullptr) {
+    const Stream stream{::fdopendir(fd)};
+    if (stream.at == nullptr) {
       const Error error = posix_error("listing of a directory");
       ::close(fd);
       return error;
@@ -102,12 +109,11 @@ class PosixDirectory {
     std::vector<std::string> names;
     for (;;) {
       errno = 0;
-      const ::dirent* const entry = ::readdir(stream);
+      const ::dirent* const entry = ::readdir(stream.at);
       if (entry == nullptr) break;
       if (PosixName::is_valid(entry->d_name)) names.emplace_back(entry->d_name);
     }
     const int failed = errno;
-    ::closedir(stream);
     if (failed != 0) return Error::os(posix_code(failed), failed, "listing of a directory");
     return names;
   }
@@ -139,7 +145,9 @@ class PosixDirectory {
   /// Locks of open file descriptions (else flock), never POSIX record locks: those are granted twice to one process and
   /// lost when any descriptor of the file is closed. The holder's process id stands in the file, for the message only.
   Result<PosixLock> lock(std::string_view name) {
-    AEGIS_TRY(PosixDescriptor descriptor, open_regular(name, {.create = true}));
+    auto opened = open_regular(name, {.create = true});
+    if (!opened && opened.error().os_error() == EROFS) return lock_on_read_only_media(name);
+    AEGIS_TRY(PosixDescriptor descriptor, std::move(opened));
     struct ::flock whole{};
     whole.l_type = F_WRLCK;
     whole.l_whence = SEEK_SET;
@@ -158,7 +166,20 @@ class PosixDirectory {
   }
 
  private:
+  struct Stream {
+    ::DIR* at;
+    ~Stream() {
+      if (at != nullptr) ::closedir(at);
+    }
+  };
+
   explicit PosixDirectory(PosixDescriptor descriptor) : descriptor_(std::move(descriptor)) {}
+
+  /// A path that leads nowhere is the caller's mistake, not the device's.
+  static Error path_error(const char* subject) {
+    if (errno != ENOTDIR && errno != ENOENT && errno != ENAMETOOLONG && errno != ELOOP) return posix_error(subject);
+    return Error::os(Errc::invalid_argument, errno, "path of a directory, which must be there or new in one that is there");
+  }
 
   template <class Call>
   static int retried(Call&& call) {
@@ -166,6 +187,14 @@ class PosixDirectory {
     do result = call();
     while (result < 0 && errno == EINTR);
     return result;
+  }
+
+  /// For readers, where nobody can write; flock alone is exclusive on a descriptor that cannot write.
+  Result<PosixLock> lock_on_read_only_media(std::string_view name) const {
+    AEGIS_TRY(PosixDescriptor descriptor, open_regular(name, {.read_only = true}));
+    if (retried([&] { return ::flock(descriptor.get(), LOCK_EX | LOCK_NB); }) == 0) return PosixLock{std::move(descriptor)};
+    if (errno != EWOULDBLOCK) return posix_error("lock of a directory");
+    return Error::mismatch(Errc::already_open, "lock of a directory, by process id", static_cast<std::uint64_t>(::getpid()), holder(descriptor.get()));
   }
 
   Result<PosixDescriptor> open_regular(std::string_view name, OpenFlags flags) const {

@@ -87,7 +87,7 @@ class SimulatedFile {
       });
       AEGIS_TRY(disk_result(error, "read of a file at offset", offset + done));
       done += step;
-    } while (done < into.size() && step != 0);
+    } while (done < into.size() && step != 0 && done % alignment() == 0);  // a direct read cannot go on from the middle of a sector
     return done;
   }
   Result<void> write_at(std::uint64_t offset, Bytes from) {

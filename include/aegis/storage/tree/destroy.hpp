@@ -116,6 +116,9 @@ class TreeDestroy {
         if (has_chain) chain = cell->value.overflow();
       }
       if (has_chain) {
+        const std::uint64_t pages = chains_.pages_for(chain.bytes);
+        if (pages > pool_.page_count()) return Error{Errc::corrupt_page, "overflow reference to page", number(chain.first)};
+        AEGIS_TRY(allocator_.expect_frees(pages));
         page.remove_at(row + 1);
       } else {
         const Fences fences = *leaf.fences();
@@ -133,6 +136,7 @@ class TreeDestroy {
   }
 
   Result<void> free_root(Token& token, TableRoot root, Timestamp timestamp) {
+    AEGIS_TRY(allocator_.expect_frees(1));
     {
       AEGIS_TRY(auto handle, pool_.exclusive(token, root.root));
       handle.page().format(storage::PageType::free, root.table);

@@ -48,6 +48,7 @@ class TreeMerge {
     AEGIS_TRY(const Sum sum, pool_.read(pair.right, [&](const PageType& page) { return sum_with(View{page}); }));
     if (sum.bytes == 0) return Error{Errc::corrupt_page, "tree node", number(pair.right)};
     if (sum.bytes > sum.limit) return false;
+    AEGIS_TRY(allocator_.expect_frees(1));
     AEGIS_TRY(perform(token, table, parent_id, pair, index));
     AEGIS_TRY(allocator_.free(token, pair.right, timestamp));
     return true;
@@ -62,6 +63,7 @@ class TreeMerge {
       }));
       if (child_id == PageId{}) return freed;
       AEGIS_TRY(load(child_id));
+      AEGIS_TRY(allocator_.expect_frees(1));
       {
         AEGIS_TRY(auto top, pool_.exclusive(token, root.root));
         AEGIS_TRY(auto child, pool_.exclusive(token, child_id));

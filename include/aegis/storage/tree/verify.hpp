@@ -62,14 +62,14 @@ class TreeVerify {
       here->page = page;
       return true;
     });
-    if (!copied) return report.damaged(copied.error()), Result<void>{};
+    if (!copied) return note(copied.error(), report);
     const View view{here->page};
     if (here->page.owner() != table) return damaged("owner of page"), Result<void>{};
     if (!view.well_formed()) return damaged("rows of tree page"), Result<void>{};
     if (level != max_tree_levels ? here->page.level() != level : here->page.level() >= max_tree_levels) return damaged("level of page"), Result<void>{};
     if (*view.fences() != expected) return damaged("fences of page"), Result<void>{};
     if (level == max_tree_levels) counts.levels = here->page.level() + std::size_t{1};
-    if (view.is_leaf()) return leaf(table, view, report, counts), Result<void>{};
+    if (view.is_leaf()) return leaf(table, view, report, counts);
     ++counts.inner_nodes;
     return children(table, *here, report, counts);
   }
@@ -87,8 +87,16 @@ class TreeVerify {
     return {};
   }
 
+  /// Want of memory says nothing of the tree, and what was not looked at would be taken for lost.
   template <class Report>
-  void leaf(TableId table, const View& view, Report& report, TreeCounts& counts) {
+  static Result<void> note(const Error& error, Report& report) {
+    if (error.code() == Errc::out_of_memory) return error;
+    report.damaged(error);
+    return {};
+  }
+
+  template <class Report>
+  Result<void> leaf(TableId table, const View& view, Report& report, TreeCounts& counts) {
     ++counts.leaves;
     counts.ghosts += view.page().ghost_count();
     counts.rows += view.rows() - view.page().ghost_count();
@@ -101,8 +109,9 @@ class TreeVerify {
         ++counts.overflow_pages;
         return {};
       });
-      if (!chain) report.damaged(chain.error());
+      if (!chain) AEGIS_TRY(note(chain.error(), report));
     }
+    return {};
   }
 
   Pool& pool_;

@@ -154,6 +154,18 @@ class Wal {
     return dropped;
   }
 
+  /// Reads again what is durable from a checkpoint's position on. corrupt_log, naming the LSN, where that is no unbroken chain
+  /// of frames. Appends go on beside it; drop_before must not.
+  Result<void> check(const WalPosition& from) {
+    const Lsn end = durable();
+    LogWalker<Log, Checksum> walker{log_, options_.identity, from, max_payload_};
+    for (LogFrame frame; walker.position() < end;) {
+      AEGIS_TRY(const bool more, walker.next(frame));
+      if (!more) return Error{Errc::corrupt_log, "frame of the log at LSN", number(walker.position())};
+    }
+    return {};
+  }
+
   /// Whether prepare_spare() would save a committer the making of a log segment; cheap. Any thread, as trim().
   bool spare_due() const {
     if constexpr (SparingLog<Log>) return log_.spare_due();
