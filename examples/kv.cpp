@@ -1,6 +1,7 @@
 // A store on the command line. It shows the whole public face of an engine, and is useful: load a file, look at it, check it.
-// Exit codes: 0 done; 1 not found, or verify found damage; 2 wrong usage or input; 3 the engine reported an error.
+// Exit codes: 0 done; 1 not found, or verify or salvage found damage; 2 wrong usage or input; 3 the engine reported an error.
 #include <aegis/storage.hpp>
+#include <aegis/storage/engine/salvage.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -13,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 namespace storage = aegis::storage;
@@ -22,7 +25,7 @@ using Engine = storage::Engine<storage::LocalBackend>;  // every policy at its d
 struct Options {
   std::string directory = "kv.store", table = "main";
   std::size_t pool_mib = 64;
-  std::string file, key, value, from, to, prefix, format = "auto";
+  std::string file, key, value, from, to, prefix, format = "auto", damaged, out;
   std::uint64_t limit = ~std::uint64_t{0}, batch = 1000;
   bool reverse = false, values_only = false, quiet = false, has_from = false, has_to = false;
 };
@@ -71,6 +74,16 @@ std::string unescaped(std::string_view text) {
     }
   }
   return bytes;
+}
+
+// The same for a text of several lines, in which names and keys may stand.
+std::string escaped_lines(std::string_view text) {
+  std::string lines;
+  for (std::size_t end; !text.empty(); text.remove_prefix(end + 1)) {
+    end = std::min(text.find('\n'), text.size() - 1);
+    lines += escaped(text.substr(0, end)) + '\n';
+  }
+  return lines;
 }
 
 class Progress {
@@ -222,9 +235,47 @@ int verify(Engine& engine) {
   return report->ok() ? done : not_found;
 }
 
+// A durable name for what a salvage made; never in place of something else.
+Result<void> give_name(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) return storage::Error::os(storage::Errc::io, errno, "naming of the new store");
+  const auto parent = std::filesystem::path(to).parent_path();
+  const int directory = ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = directory >= 0 && ::fsync(directory) == 0;
+  if (directory >= 0) ::close(directory);
+  if (!synced) return storage::Error::os(storage::Errc::io, errno, "sync of the directory of the new store");
+  return {};
+}
+
+// Everything readable of a damaged store goes to a new one, which gets its name once it is complete.
+int salvage(Options options) {
+  while (options.out.size() > 1 && options.out.back() == '/') options.out.pop_back();
+  const std::string unfinished = options.out + ".salvaging";
+  std::error_code unknown;
+  if (!std::filesystem::is_directory(options.damaged, unknown)) return complain(usage, "no store at " + options.damaged);
+  for (const std::string& place : {options.out, unfinished})
+    if (std::filesystem::symlink_status(place, unknown).type() != std::filesystem::file_type::not_found) return complain(usage, place + " is there already; nothing was done");
+  const auto run = [&]() -> Result<storage::SalvageReport> {
+    AEGIS_TRY(auto engine, Engine::open({.directory = unfinished, .pool_bytes = options.pool_mib << 20}));
+    AEGIS_TRY(auto report, storage::salvage(options.damaged, engine));
+    AEGIS_TRY(engine.close());
+    return report;
+  };
+  auto report = run();
+  if (report)
+    if (const auto named = give_name(unfinished, options.out); !named) report = named.error();
+  if (!report) {
+    std::filesystem::remove_all(unfinished, unknown);
+    return complain(report.error());
+  }
+  std::fputs(escaped_lines(report->message()).c_str(), stdout);
+  std::printf("%s: %s\n", report->ok() ? "ok, nothing is missing" : "DAMAGED, see above; what could be read is in", options.out.c_str());
+  return report->ok() ? done : not_found;
+}
+
 // --- the command line --------------------------------------------------------------------------------------------------
 
 int run(const std::string& command, Options& options) {
+  if (command == "salvage") return salvage(options);
   const bool makes = command == "load" || command == "put";
   if (!makes && !std::filesystem::exists(options.directory)) return complain(usage, "no store at " + options.directory + "; load or put makes one");
   if (!options.file.empty() && options.file != "-" && !std::filesystem::is_regular_file(options.file)) return complain(usage, "not a file: " + options.file);
@@ -289,6 +340,9 @@ int main(int argc, char** argv) {
   app.add_subcommand("stats", "print what the engine counts");
   app.add_subcommand("verify", "read and check everything");
   app.add_subcommand("checkpoint", "write everything to its place and shorten the log");
+  auto* salvage = app.add_subcommand("salvage", "copy what can be read of a damaged store into a new one, and say what cannot");
+  salvage->add_option("damaged", o.damaged, "directory of the damaged store; it is not changed")->required();
+  salvage->add_option("out", o.out, "directory to make; must not be there")->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

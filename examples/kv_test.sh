@@ -29,6 +29,24 @@ code 0 "$kv" -t again load --format escaped dumped.txt; code 0 "$kv" -t again du
 code 2 "$kv" load no-such-file; code 2 "$kv" load .
 printf 'x' >file; code 3 "$kv" -d file tables   # a file where a directory should be
 
+# A store that is damaged: some bytes of a leaf, then of all that names blocks.
+awk 'BEGIN { for (i = 1; i <= 3000; ++i) printf "key%05d\tvalue %d\n", i, i * 7919 % 10007 }' >salvage.txt
+code 0 "$kv" -d hurt load -q salvage.txt; code 0 "$kv" -d hurt dump; cp out.txt before.txt
+code 2 "$kv" salvage nowhere rescued; code 2 "$kv" salvage hurt; code 2 "$kv" salvage hurt hurt
+code 0 "$kv" salvage hurt whole; code 0 "$kv" -d whole dump; cmp -s out.txt before.txt || fail "salvage of a sound store"
+code 2 "$kv" salvage hurt whole; grep -q 'there already' err.txt || fail "no message for a place that is taken"
+places=$(grep -abo "value $((1500 * 7919 % 10007))" hurt/data | cut -d: -f1); [ -n "$places" ] || fail "where is the value of key01500?"
+for at in $places; do printf 'XXXX' | dd of=hurt/data bs=1 seek="$at" conv=notrunc status=none; done
+code 1 "$kv" -d hurt verify; grep -q corrupt out.txt || fail "verify of a damaged store"
+code 1 "$kv" salvage hurt rescued; grep -q '^lost: keys of table' out.txt || fail "no lost range"
+code 0 "$kv" -d rescued verify; code 0 "$kv" -d rescued dump; cp out.txt rescued.txt
+[ -z "$(grep -vxFf before.txt rescued.txt)" ] || fail "salvage gives rows that were not there"
+[ "$(wc -l <rescued.txt)" -gt 1000 ] && [ "$(wc -l <rescued.txt)" -lt 3000 ] || fail "salvage of a damaged leaf: $(wc -l <rescued.txt) rows"
+dd if=/dev/zero of=hurt/data bs=65536 count=1 conv=notrunc status=none
+code 3 "$kv" -d hurt tables
+code 1 "$kv" salvage hurt blind; code 0 "$kv" -d blind tables; grep -q 'lost+found' out.txt || fail "salvage without superblocks"
+[ ! -e rescued.salvaging ] && [ ! -e blind.salvaging ] || fail "salvage leaves something behind"
+
 # Loads that are killed.
 awk -v n="$lines" 'BEGIN { for (i = 1; i <= n; ++i) printf "line %d of some text that varies a little: %d\n", i, i * 7919 % 10007 }' >input.txt
 sh "$(dirname "$0")/kv_kill.sh" "$kv" input.txt

@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
-"""Runs the isolation programme: every test of isolation levels, locks and versions, and prints what each did, gave and took.
+"""Runs a programme of the tests, of isolation or of durability, and prints what each did, gave and took.
 
-usage: programme.py BUILD short|long      by hand: sh test/run.sh --isolation [long]
-       programme.py BUILD targets         what must be built before, for ninja
+usage: programme.py BUILD short|long [isolation|durability]      by hand: sh test/run.sh --isolation [long], --durability [long]
+       programme.py BUILD targets [isolation|durability]         what must be built before, for ninja
        programme.py --self-test
-The long form takes every interleaving, a million list-append transactions a level and a minute of each bank; AEGIS_SECONDS,
-AEGIS_ROUNDS, AEGIS_TRANSACTIONS and AEGIS_SEED of the environment go before that. What the programs print, with all of their
-figures, is kept in BUILD/programme. The last line says `N passed, N failed`; not 0 when one failed.
+Isolation: every test of isolation levels, locks and versions. The long form takes every interleaving, a million list-append
+transactions a level and a minute of each bank.
+Durability: power cuts, killed processes, file systems shut down, failing calls, damaged bytes, failing allocations, backups,
+hostile directories, and planted bugs that each of them must find. The long form takes 150,000 recoveries, 2,000 kills, every
+call and every bit, and all planted bugs; the short one five of them, other ones every day.
+AEGIS_SECONDS, AEGIS_ROUNDS, AEGIS_TRANSACTIONS, AEGIS_RECOVERIES and AEGIS_SEED of the environment go before that. What the
+programs print, with all of their figures, is kept in BUILD/programme. The last line says `N passed, N failed`; not 0 when one
+failed. What cannot be run on this machine is told, with its reason, and counts as neither.
 """
 import os
 import pathlib
@@ -18,7 +23,7 @@ import time
 
 TESTS = pathlib.Path(__file__).resolve().parent
 # Suite, its programs, and what its long form adds to the environment. A program belongs to the first suite that names it.
-SUITES = [
+ISOLATION = [
     ("hermitage", ["isolation/hermitage_*"], {}),
     ("interleavings", ["isolation/interleavings_*"], {"AEGIS_FULL": "1"}),
     ("list append", ["isolation/list_append_*"], {"AEGIS_ROUNDS": "1", "AEGIS_TRANSACTIONS": "1000000"}),
@@ -28,6 +33,25 @@ SUITES = [
     ("locks", ["lock/*"], {}),
     ("versions", ["version/*"], {}),
 ]
+DURABILITY = [
+    ("power cuts", ["engine/power_cut"], {"AEGIS_RECOVERIES": "150000", "AEGIS_SECONDS": "20"}),
+    ("crashes", ["engine/crash", "engine/model", "engine/model_async"], {"AEGIS_SECONDS": "60"}),
+    ("kills", ["engine/kill_cycles", "engine/recovery"], {"AEGIS_ROUNDS": "60"}),
+    ("file systems", ["engine/file_system_shutdown"], {"AEGIS_ROUNDS": "200"}),
+    ("failing calls", ["engine/failing_calls"], {"AEGIS_SECONDS": "1"}),
+    ("backup", ["engine/backup", "engine/backup_crash"], {}),
+    ("damage", ["engine/bit_flips", "engine/opening", "engine/salvage", "backend/extent", "wal/scan"], {"AEGIS_ROUNDS": "1"}),
+    ("fuzz replay", ["engine/fuzz_replay*"], {"AEGIS_ROUNDS": "100"}),
+    ("memory", ["engine/allocation_failures", "engine/memory_bound", "engine/allocations"], {"AEGIS_FULL": "1"}),
+    ("directory", ["engine/directory", "engine/opening_layout", "file/*"], {}),
+    ("full disk", ["engine/checkpoint", "engine/space"], {}),
+    ("log", ["log/*", "wal/*"], {}),
+    ("pages", ["engine/verify", "block/*", "page/*", "buffer/write_back", "tree/verify"], {}),
+    ("disk", ["testing/*"], {}),  # the simulated disk itself
+]
+PROGRAMMES = {"isolation": ISOLATION, "durability": DURABILITY}
+PLANTED_BUGS = "durability*"  # tables of mutants/ that belong to the durability programme
+FEW_BUGS = 5
 WATCHDOG_SECONDS = {"short": 900, "long": None}  # for what hangs
 # How programs tell what they did, in the words of their figures; each number that is found is added up.
 FIGURES = [
@@ -40,17 +64,44 @@ FIGURES = [
     ("runs", re.compile(r"\d+ rows, (\d+) runs")),
     ("schedules", re.compile(r"\b(\d+) schedules\b")),
     ("commits", re.compile(r"(\d+) commits, \d+ conflicts")),
+    ("crash states", re.compile(r"(\d+) crash states|(\d+) cuts: \d+ copies")),
+    ("recoveries", re.compile(r"(\d+) recoveries[ ,]")),
+    ("recoveries cut again", re.compile(r"recoveries, (\d+) of them cut, at")),
+    ("generations", re.compile(r"(\d+) generations, \d+ of them ended by a planned cut")),
+    ("kills", re.compile(r"lives, (\d+) kills")),
+    ("simulated kills", re.compile(r"(\d+) killed processes,")),
+    ("kills in recovery", re.compile(r"kills \((\d+) in recovery")),
+    ("shutdowns", re.compile(r": (\d+) shutdowns \(")),
+    ("faults", re.compile(r"(\d+) runs with a fault|(\d+) failed syncs|(\d+) backups with a fault")),
+    ("damaged opens", re.compile(r"bytes written: (\d+) opens")),
+    ("copies", re.compile(r"(\d+) copies, \d+ transfers beside them")),
+    ("fuzz executions", re.compile(r"(?:(\d+) seeds|seeds) and (\d+) mutations")),
+    ("allocation failures", re.compile(r"allocations, (\d+) failures tried")),
+    ("planted bugs found", re.compile(r"(\d+) of \d+ mutants killed")),
+    ("planted bugs skipped", re.compile(r"mutants killed, ([1-9]\d*) skipped")),
 ]
 
 
-def programs():
+def programs(programme):
     """[(suite, name, environment of the long form)]"""
     found, seen = [], set()
-    for suite, patterns, environment in SUITES:
+    for suite, patterns, environment in PROGRAMMES[programme]:
         for name in sorted({path.relative_to(TESTS).with_suffix("").as_posix() for pattern in patterns for path in TESTS.glob(pattern + ".cpp")} - seen):
             seen.add(name)
             found.append((suite, name, environment))
     return found
+
+
+def planted_bugs(form):
+    """The command that plants them; None where there is none."""
+    script = TESTS / "mutants" / "mutants.py"
+    names = [line.split()[1] for path in sorted((TESTS / "mutants").glob(PLANTED_BUGS + ".txt")) for line in path.read_text(encoding="utf-8").splitlines()
+             if line.startswith("mutant ")]
+    if not names:
+        return None
+    today = int(time.time() // 86400) * FEW_BUGS
+    chosen = [PLANTED_BUGS] if form == "long" else sorted({names[(today + i) % len(names)] for i in range(FEW_BUGS)})
+    return [sys.executable, str(script), str(TESTS.parent), *(word for name in chosen for word in ("--only", name))]
 
 
 def target(name):
@@ -62,7 +113,7 @@ def cases(text):
     done = {}
     for what, pattern in FIGURES:
         for found in pattern.findall(text):
-            done[what] = done.get(what, 0) + int("".join(found))
+            done[what] = done.get(what, 0) + sum(int(number) for number in ([found] if isinstance(found, str) else found) if number)
     tests = re.search(r"test cases:\s+(\d+) .*\n.*assertions:\s+(\d+) ", text)
     if tests:
         done["tests"], done["checks"] = int(tests.group(1)), int(tests.group(2))
@@ -82,29 +133,39 @@ def run(command, environment, limit, output):
         text, result = str(error), "FAILED (not built)"
     output.write_text(" ".join(command) + "\n" + text, encoding="utf-8")
     found = cases(text)
-    if result == "passed" and not found.get("checks"):
-        result = "FAILED (nothing checked)"
+    if result == "passed" and not found.get("checks") and not found.get("planted bugs found"):
+        reason = re.search(r"MESSAGE: skipped: (.+)", text)
+        result = f"skipped: {reason.group(1)}" if reason else "FAILED (nothing checked)"
     return result, time.monotonic() - start, found
 
 
-def table(build, form):
+def table(build, form, programme):
     folder = build / "programme"
     folder.mkdir(parents=True, exist_ok=True)
-    passed = failed = 0
-    total = time.monotonic()
+    passed = failed = skipped = 0
+    total, sums = time.monotonic(), {}
+    jobs = [(suite, name, [str(build / target(name))], longer) for suite, name, longer in programs(programme)]
+    bugs = planted_bugs(form) if programme == "durability" else None
+    if bugs:
+        jobs.append(("planted bugs", "mutants/mutants", bugs, {}))
     print(f"{'suite':14} {'program':42} {'result':20} {'seconds':>8}  cases", flush=True)
-    for suite, name, longer in programs():
+    for suite, name, command, longer in jobs:
         output = folder / (name.replace("/", "_") + ".txt")
         environment = {**(longer if form == "long" else {}), **os.environ}
-        result, seconds, found = run([str(build / target(name))], environment, WATCHDOG_SECONDS[form], output)
+        result, seconds, found = run(command, environment, WATCHDOG_SECONDS[form], output)
         shown = ", ".join(f"{number:,} {what}" for what, number in found.items())
         print(f"{suite:14} {name:42} {result:20} {seconds:8.1f}  {shown}", flush=True)
+        for what, number in found.items():
+            sums[what] = sums.get(what, 0) + number
         if result == "passed":
             passed += 1
+        elif result.startswith("skipped"):
+            skipped += 1
         else:
             failed += 1
             print(f"{'':14} its output: {output}")
-    print(f"isolation programme, {form} form, {time.monotonic() - total:.0f} s; all figures: {folder}")
+    print("all together: " + ", ".join(f"{number:,} {what}" for what, number in sums.items()))
+    print(f"{programme} programme, {form} form, {time.monotonic() - total:.0f} s{f', {skipped} skipped' if skipped else ''}; all figures: {folder}")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 
@@ -124,23 +185,37 @@ def self_test():
             result = run(command, dict(os.environ), 60, output)[0]
             if result != expected:
                 wrong.append(f"{command}: {result} instead of {expected}")
-    names = [name for _, name, _ in programs()]
-    wrong += [f"{suite}: no program" for suite, _, _ in SUITES if not any(of == suite for of, _, _ in programs())]
-    print("\n".join(wrong) or f"{len(names)} programs; failures, programs that check nothing and programs that are missing are told")
+    durable = "x.cpp:1: MESSAGE: bank: 318 crash states from seed 1 to 1, 962 recoveries, 31 of them cut, at 393 calls, 33 after a kill, 3.5 a second\n" \
+              "x.cpp:2: MESSAGE: sync: 4 chains from seed 1, 80 lives, 60 kills (25 in recovery, 4 in a checkpoint), 20 closed, 52 recoveries of 3 transactions, 9 commits\n" \
+              "x.cpp:3: MESSAGE: direct: 70 runs with a fault\nx.cpp:4: MESSAGE: 5 failed syncs\n40 of 42 mutants killed, 2 skipped, by 9 test programs, in 3 s\n"
+    if cases(durable) != {"crash states": 318, "recoveries": 1014, "recoveries cut again": 31, "kills": 60, "kills in recovery": 25, "faults": 75, "planted bugs found": 40,
+                          "planted bugs skipped": 2}:
+        wrong.append(f"figures are misread: {cases(durable)}")
+    with tempfile.TemporaryDirectory() as folder:
+        result = run(["echo", "x.cpp:1: MESSAGE: skipped: not root"], dict(os.environ), 60, pathlib.Path(folder) / "output.txt")[0]
+        if result != "skipped: not root":
+            wrong.append(f"a program that could not run: {result}")
+    count = 0
+    for programme, suites in PROGRAMMES.items():
+        found = programs(programme)
+        count += len(found)
+        wrong += [f"{suite}: no program" for suite, _, _ in suites if not any(of == suite for of, _, _ in found)]
+    print("\n".join(wrong) or f"{count} programs; failures, programs that check nothing, that are missing and that cannot run here are told")
     return 1 if wrong else 0
 
 
 def main():
     if sys.argv[1:] == ["--self-test"]:
         return self_test()
-    if len(sys.argv) != 3 or sys.argv[2] not in ("short", "long", "targets"):
+    programme = sys.argv[3] if len(sys.argv) == 4 else "isolation"
+    if len(sys.argv) not in (3, 4) or sys.argv[2] not in ("short", "long", "targets") or programme not in PROGRAMMES:
         print(__doc__, file=sys.stderr)
         return 2
     build, form = pathlib.Path(sys.argv[1]), sys.argv[2]
     if form == "targets":
-        print(" ".join(target(name) for _, name, _ in programs()))
+        print(" ".join(target(name) for _, name, _ in programs(programme)))
         return 0
-    return table(build, form)
+    return table(build, form, programme)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,17 @@
 #   sh test/run.sh --clang    everything, clang 19
 #   sh test/run.sh --long     everything, random tests for a minute each, or AEGIS_SECONDS=n seconds
 #   sh test/run.sh --isolation [long]   the isolation programme alone, as a table: suite, program, result, seconds, cases
+#   sh test/run.sh --durability [long]  the same for what must survive: power cuts, kills, failing calls, damage, planted bugs
 # Several forms may be given; they run one after the other and are counted together. Further words are suites or, after
 # `--only`, names of tests:  sh test/run.sh --asan tree engine      sh test/run.sh --only tree/btree
 set -eu
 cd "$(dirname "$0")/.."
 
-forms='' suites='' only='' programme=''
+forms='' suites='' only='' programme='' subject=''
 while [ $# -gt 0 ]; do
   case $1 in
     --plain|--asan|--tsan|--clang|--long) forms="$forms ${1#--}" ;;
-    --isolation) programme=short; if [ "${2:-}" = long ]; then programme=long; shift; fi ;;
+    --isolation|--durability) subject=${1#--}; programme=short; if [ "${2:-}" = long ]; then programme=long; shift; fi ;;
     --only) shift; only="$only ${1:?--only wants the name of a test}" ;;
     -h|--help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "unknown option $1; see sh test/run.sh --help" >&2; exit 2 ;;
@@ -40,10 +41,11 @@ configure() {  # DIRECTORY [meson option...]; always again, so that new test fil
 }
 
 if [ -n "$programme" ]; then
+  if [ "$subject" = durability ]; then sh .packaging/need.sh -- mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs || true; fi
   configure build
   # shellcheck disable=SC2046
-  ninja -C build $(python3 test/programme.py build targets) >build/test-output.txt 2>&1 || { tail -n 60 build/test-output.txt; echo "0 passed, 1 failed"; exit 1; }
-  exec python3 test/programme.py build "$programme"
+  ninja -C build $(python3 test/programme.py build targets "$subject") >build/test-output.txt 2>&1 || { tail -n 60 build/test-output.txt; echo "0 passed, 1 failed"; exit 1; }
+  exec python3 test/programme.py build "$programme" "$subject"
 fi
 
 builds=''

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copies what can be read of a damaged LocalBackend store into a new one, and says what cannot. The damaged store is never
+// written. What stands under a table's own name was committed and, as of the checkpoint that was read and the log behind it,
+// current; what may be old is kept apart (see salvage). For tools: not in the umbrella header.
+#pragma once
+
+#include <aegis/storage/engine/engine.hpp>
+#include <aegis/storage/engine/salvage_blocks.hpp>
+#include <aegis/storage/engine/salvage_frames.hpp>
+#include <aegis/storage/engine/salvage_log.hpp>
+#include <aegis/storage/engine/salvage_pages.hpp>
+#include <aegis/storage/engine/salvage_report.hpp>
+#include <aegis/storage/engine/salvage_tables.hpp>
+#include <aegis/storage/engine/salvage_target.hpp>
+#include <aegis/storage/file/posix.hpp>
+
+#include <cerrno>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace aegis::storage {
+
+template <class Chosen, FilePolicy Files>
+class Salvage {
+ public:
+  using Engine = BasicEngine<Chosen>;
+  using Directory = typename Files::Directory;
+
+  Salvage(Directory directory, Engine& into)
+      : directory_(std::move(directory)), tables_(into), target_(into), blocks_(report_), pages_(blocks_, report_), log_(directory_, report_), frames_(log_, report_) {}
+
+  Result<SalvageReport> run() {
+    AEGIS_TRY(const std::vector<std::string> present, target_.engine().tables());
+    if (!present.empty()) return Error{Errc::invalid_argument, "store to salvage into: it has tables already, that is", present.size()};
+    AEGIS_TRY(blocks_.open(directory_));
+    page_.reset(new (std::nothrow) PageOf);
+    if (!page_) return Error{Errc::out_of_memory, "page to salvage"};
+    AEGIS_TRY(read_meta());
+    AEGIS_TRY(open_pages());
+    AEGIS_TRY(open_log());
+    if (!blocks_.has_file() && log_.empty()) return Error{Errc::corrupt_block, "neither a data file nor a log"};
+    AEGIS_TRY(find_tables());
+    AEGIS_TRY(copy_pages());
+    AEGIS_TRY(copy_unproven());
+    AEGIS_TRY(replay());
+    AEGIS_TRY(target_.commit());
+    for (auto& table : tables_.all()) {
+      if (table.named && table.state == TableState::open && blocks_.has_map()) AEGIS_TRY(tables_.target(table, true));  // empty ones too
+      if (!table.proven && !table.unproven) continue;
+      table.counts.id = table.id;
+      table.counts.source = table.name;
+      table.counts.target = tables_.target_name(table, table.proven.has_value());
+      report_.tables.push_back(std::move(table.counts));
+    }
+    return std::move(report_);
+  }
+
+ private:
+  using Pages = DamagedPages<Chosen, Files>;
+  using PageOf = typename Pages::PageOf;
+  using View = typename Pages::View;
+  using Tables = SalvagedTables<Engine>;
+  using Known = typename Tables::Known;
+  using LogChecksum = typename Parts<Chosen>::LogChecksum;
+  static constexpr std::uint64_t in_map = ~std::uint64_t{0};
+
+  /// A leaf or a part of a long value that may be old, and where it stands: in the file, or under its id in the map.
+  struct Unproven {
+    PageId id{};
+    std::uint64_t offset = in_map;
+    std::uint32_t length = 0;
+    bool is_leaf = false;
+    Timestamp newest{};
+  };
+
+  Result<void> read_meta() {
+    std::array<std::byte, meta_bytes> stored{};
+    const auto size = blocks_.read(meta_block, stored);
+    const auto meta = size ? Meta::decode(Bytes{stored}.first(*size)) : Result<Meta>{size.error()};
+    if (meta) {
+      AEGIS_TRY(meta->fingerprint.accept(Parts<Chosen>::fingerprint()));
+      meta_ = *meta;
+      return {};
+    }
+    report_.lost_meta = true;
+    if (size || size.error().code() != Errc::block_not_found || blocks_.map_is_whole()) report_.damaged(meta.error());
+    return {};
+  }
+  Result<void> open_pages() {
+    std::uint64_t highest = meta_ && meta_->page_count != 0 ? meta_->page_count - 1 : 0;
+    AEGIS_TRY(blocks_.for_each([&](BlockId id) -> Result<void> {
+      if (number(id) > highest) highest = number(id);
+      return {};
+    }));
+    if (!blocks_.map_is_whole()) AEGIS_TRY(look_through(highest));
+    return pages_.open(highest);
+  }
+  /// Finds every block in the file that the map says nothing of.
+  Result<void> look_through(std::uint64_t& highest) {
+    AEGIS_TRY(pages_.open(0));
+    return blocks_.look_through([&](std::uint64_t offset, Bytes bytes) -> std::size_t {
+      if (load_le<std::uint32_t>(bytes.data()) != BlockHeader::magic || bytes.size() < block_header_bytes) return look_for_meta(bytes);
+      const PageId id{load_le<std::uint64_t>(bytes.data() + BlockHeader::id_at)};
+      const std::uint64_t length = std::uint64_t{block_header_bytes} + load_le<std::uint32_t>(bytes.data() + BlockHeader::stored_bytes_at);
+      if (length > bytes.size() || !pages_.decode(id, bytes.first(static_cast<std::size_t>(length)), *page_)) return 0;
+      if (blocks_.find(number(id)).state != DamagedBlocks<Files>::Found::State::unknown) return static_cast<std::size_t>(length);
+      ++report_.blocks;
+      const bool is_leaf = page_->type() == PageType::data;
+      if (is_leaf || page_->type() == PageType::overflow) found_.push_back({id, offset, static_cast<std::uint32_t>(length), is_leaf, page_->newest()});
+      if (number(id) > highest) highest = number(id);
+      return static_cast<std::size_t>(length);
+    });
+  }
+  /// Without a map an old block 0 still tells whose log it is.
+  std::size_t look_for_meta(Bytes bytes) {
+    if (bytes.size() < meta_bytes || load_le<std::uint64_t>(bytes.data()) != Meta::magic) return 0;
+    const auto meta = Meta::decode(bytes.first(meta_bytes));
+    if (!meta) return 0;
+    if (!identity_ || meta->checkpoint_number > newest_number_) identity_ = meta->identity, newest_number_ = meta->checkpoint_number;
+    return meta_bytes;
+  }
+
+  Result<void> open_log() {
+    if (meta_) identity_ = meta_->identity;
+    AEGIS_TRY(log_.open(identity_));
+    AEGIS_TRY(frames_.survey(meta_ ? std::optional<WalPosition>{meta_->checkpoint} : std::nullopt, !blocks_.has_map()));
+    if (meta_ && !meta_->log_created) report_.log_lost = false;  // it never had one
+    if (meta_ && frames_.checkpoint_number() != 0) report_.older_checkpoint = frames_.checkpoint_number() > meta_->checkpoint_number;
+    return {};
+  }
+
+  /// From the catalog's tree, from leaves that it does not reach, and from what the log says that happened since.
+  Result<void> find_tables() {
+    const auto learn = [&](const View& leaf) { return learn_tables(leaf); };
+    bool whole = false;
+    if (meta_) AEGIS_TRY(whole, pages_.walk({catalog_table, meta_->catalog_root}, learn));
+    if (!whole) {
+      AEGIS_TRY(blocks_.for_each([&](BlockId id) -> Result<void> {
+        const PageId page{number(id)};
+        if (number(id) == 0 || pages_.is_reached(page) || !is_leaf_of(page) || page_->owner() != catalog_table) return {};
+        return pages_.in_use(page).value_or(true) ? learn(View{*page_}) : Result<void>{};
+      }));
+      sort(found_.data(), found_.size(), [](const Unproven& a, const Unproven& b) { return a.newest < b.newest; });
+      for (const Unproven& leaf : found_)
+        if (leaf.is_leaf && load(leaf, *page_) && page_->owner() == catalog_table) AEGIS_TRY(learn(View{*page_}));
+    }
+    report_.lost_catalog = !whole || report_.lost_range_count != 0;
+    AEGIS_TRY(frames_.for_each([&](const SalvagedFrame& frame) { return learn_from_log(frame); }));
+    std::vector<TableRoot> roots;
+    for (const Known& table : tables_.all())
+      if (table.state == TableState::open && table.root != PageId{} && blocks_.has_map()) roots.push_back({table.id, table.root});
+    for (const TableRoot& root : roots) AEGIS_TRY(tables_.at(root.table).whole, pages_.walk(root, [](const View&) { return Result<void>{}; }));
+    return {};
+  }
+  Result<void> learn_tables(const View& leaf) {
+    if (!leaf.is_leaf() || !leaf.well_formed()) return report_.damaged(Error{Errc::corrupt_page, "rows of a leaf of the catalog"}), Result<void>{};
+    char name[max_key_bytes(Pages::page_bytes)];
+    for (std::size_t row = 0; row < leaf.rows(); ++row) {
+      const auto cell = leaf.cell(row);
+      const auto key = leaf.key(row, name);
+      if (!cell || !key || cell->value.kind != RowKind::in_place) continue;
+      const auto decoded = CatalogRow::decode(cell->value.bytes);
+      if (decoded) tables_.learn(*key, *decoded);
+      else report_.damaged(decoded.error());
+    }
+    return {};
+  }
+  Result<void> learn_from_log(const SalvagedFrame& frame) {
+    RecordReader records{frame.payload, frame.lsn};
+    for (LogRecord record;;) {
+      const auto more = records.next(record);
+      if (!more || !*more) return {};
+      if (!has_value(record.type) || record.table != catalog_table) continue;
+      if (const auto row = CatalogRow::decode(record.value)) tables_.learn(record.key, *row);
+    }
+  }
+  bool is_leaf_of(PageId id) { return pages_.load(id, *page_) && page_->type() == PageType::data; }
+  Result<void> load(const Unproven& found, PageOf& page) {
+    if (found.offset == in_map) return pages_.load(found.id, page);
+    std::byte stored[block_header_bytes + block_payload_limit_bytes];
+    return pages_.decode(found.id, blocks_.read_window(found.offset, {stored, found.length}), page);
+  }
+
+  Result<void> copy_pages() {
+    return blocks_.for_each([&](BlockId id) -> Result<void> {
+      if (id == meta_block) return {};
+      const PageId page{number(id)};
+      const auto loaded = pages_.load(page, *page_);
+      if (!loaded && loaded.error().code() == Errc::out_of_memory) return loaded;
+      if (!loaded) {
+        ++report_.unreadable_blocks;
+        if (!pages_.is_reached(page)) report_.damaged(loaded.error());  // else it was told already
+        return {};
+      }
+      ++report_.blocks;
+      if (page_->type() != PageType::data || page_->owner() == catalog_table) return {};
+      const Known* const known = tables_.find(page_->owner());
+      if (known != nullptr && known->state != TableState::open) return {};
+      const bool reached = pages_.is_reached(page), all_reached = known != nullptr ? known->whole : !report_.lost_catalog;
+      const auto used = reached ? std::optional<bool>{true} : all_reached ? std::optional<bool>{false} : pages_.in_use(page);
+      if (!used) {
+        found_.push_back({page, in_map, 0, true, page_->newest()});
+        return {};
+      }
+      if (!*used) return ++report_.freed_leaves, Result<void>{};
+      if (page_->newest() > newest_) newest_ = page_->newest();
+      return copy_leaf(View{*page_}, true);
+    });
+  }
+  /// Older leaves first, each in place of all that its range held: so the newest that can be read decides.
+  Result<void> copy_unproven() {
+    sort(found_.data(), found_.size(), [](const Unproven& a, const Unproven& b) { return a.newest < b.newest || (a.newest == b.newest && a.offset < b.offset); });
+    for (const Unproven& found : found_) {
+      if (!found.is_leaf || !load(found, *page_) || page_->owner() == catalog_table) continue;
+      const Known* const known = tables_.find(page_->owner());
+      if (known != nullptr && known->state != TableState::open) continue;
+      ++report_.unproven_leaves;
+      AEGIS_TRY(copy_leaf(View{*page_}, false));
+    }
+    return {};
+  }
+
+  Result<void> copy_leaf(const View& leaf, bool is_proven) {
+    if (!leaf.is_leaf() || !leaf.well_formed()) return report_.damaged(Error{Errc::corrupt_page, "rows of a leaf of table", number(leaf.page().owner())}), Result<void>{};
+    Known& table = tables_.at(leaf.page().owner());
+    AEGIS_TRY(const auto target, tables_.target(table, is_proven));
+    const Fences fences = *leaf.fences();
+    if (!is_proven) {
+      KeyRange range{.from = fences.low};
+      if (fences.has_high) range.to = fences.high;
+      AEGIS_TRY(target_.erase(target, range));
+    }
+    char key[max_key_bytes(Pages::page_bytes)];
+    for (std::size_t row = 0; row < leaf.rows(); ++row) {
+      const StoredValue value = leaf.cell(row)->value;
+      if (!value.present()) continue;
+      std::string_view bytes = value.bytes;
+      if (value.kind == RowKind::overflow) {
+        AEGIS_TRY(const bool readable, read_long_value(table, value.overflow(), is_proven));
+        if (!readable) continue;
+        bytes = value_.view();
+      }
+      const Result<void> done = target_.put(target, *leaf.key(row, key), bytes);
+      AEGIS_TRY(count(done, table, is_proven ? table.counts.rows : table.counts.unproven));
+    }
+    return {};
+  }
+  /// A row that is too large for a transaction of the new store is counted as lost.
+  Result<void> count(const Result<void>& put, Known& table, std::uint64_t& rows) {
+    ++(put ? rows : table.counts.lost_values);
+    if (!put && put.error().code() != Errc::too_large) return put;
+    if (!put) report_.damaged(put.error());
+    return {};
+  }
+  Result<bool> read_long_value(Known& table, OverflowRef ref, bool is_proven) {
+    const Owned<PageOf> page{new (std::nothrow) PageOf};
+    if (!page) return Error{Errc::out_of_memory, "page of a long value"};
+    const auto read = pages_.long_value(table.id, ref, value_, *page, [&](PageId id, PageOf& into) { return is_proven ? pages_.load(id, into) : load_part(id, into); });
+    if (read) return true;
+    if (read.error().code() == Errc::out_of_memory) return read.error();
+    ++table.counts.lost_values;
+    report_.damaged(read.error());
+    return false;
+  }
+  /// A part of a chain that may be old: taken where the map has it, or where it stands once in the file.
+  Result<void> load_part(PageId id, PageOf& page) {
+    if (pages_.load(id, page)) return {};
+    const Unproven* only = nullptr;
+    for (const Unproven& found : found_) {
+      if (found.id != id || found.offset == in_map) continue;
+      if (only != nullptr) return Error{Errc::corrupt_page, "several old versions of overflow page", number(id)};
+      only = &found;
+    }
+    if (only == nullptr) return Error{Errc::corrupt_page, "overflow page", number(id)};
+    return load(*only, page);
+  }
+
+  Result<void> replay() {
+    return frames_.for_each([&](const SalvagedFrame& frame) -> Result<void> {
+      if (!meta_ && blocks_.has_map() && timestamp_of(frame) <= newest_) return {};  // the pages have it
+      RecordReader check{frame.payload, frame.lsn};
+      for (LogRecord record;;) {
+        const auto more = check.next(record);
+        if (more && !*more) break;
+        if (more && has_key(record.type)) continue;
+        ++report_.log_broken;
+        report_.damaged(more ? Error{Errc::corrupt_log, "record inside the transaction at LSN", number(frame.lsn)} : more.error());
+        return {};
+      }
+      ++report_.log_transactions;
+      RecordReader records{frame.payload, frame.lsn};
+      for (LogRecord record;;) {
+        AEGIS_TRY(const bool more, records.next(record));
+        if (!more) return {};
+        AEGIS_TRY(apply(record));
+      }
+    });
+  }
+  /// Nearest to the newest in the pages, when the log does not say in which life it was.
+  Timestamp timestamp_of(const SalvagedFrame& frame) const {
+    if (frame.whole_timestamp) return frame.timestamp;
+    const std::uint64_t half = timestamp_span / 2;
+    return restore_timestamp(Timestamp{number(newest_) > half ? number(newest_) - half : 0}, number(frame.timestamp));
+  }
+  Result<void> apply(const LogRecord& record) {
+    if (record.table == catalog_table) return {};
+    const Known* const known = tables_.find(record.table);
+    if (known == nullptr ? !report_.lost_catalog && report_.log_holes == 0 : known->state != TableState::open) return {};  // dropped later on
+    Known& table = tables_.at(record.table);
+    AEGIS_TRY(const auto target, tables_.target(table, blocks_.has_map()));
+    if (!has_value(record.type)) return target_.erase(target, record.key);
+    std::uint64_t uncounted = 0;
+    return count(target_.put(target, record.key, record.value), table, uncounted);
+  }
+
+  Directory directory_;
+  SalvageReport report_;
+  Tables tables_;
+  SalvageTarget<Engine> target_;
+  DamagedBlocks<Files> blocks_;
+  Pages pages_;
+  DamagedLog<Files> log_;
+  LogSalvage<Files, LogChecksum> frames_;
+  std::optional<Meta> meta_;              // block 0 of the checkpoint that was taken
+  std::optional<StoreIdentity> identity_;
+  std::uint64_t newest_number_ = 0;       // of the block 0 that identity_ is from, without a map
+  std::vector<Unproven> found_;           // 40 bytes for each block that may be old
+  Owned<PageOf> page_;
+  ValueBuffer value_;
+  Timestamp newest_{};                    // commit in the pages that were copied as proven
+};
+
+/// Copies the store in `damaged` into `into`, a new one without tables, whose page size, codec, checksum and cipher must be
+/// those of the damaged one (else incompatible_format). already_open while an engine has the damaged store; of its files only
+/// the lock, if there is one, is touched.
+///  1. Under a table's own name stand rows that the published map names, that their checksums prove, and whose pages are in
+///     use: reached from the table's root, or marked used where an inner page cannot be read. Pages that are free, or whose
+///     table was dropped, are never copied: erased rows do not come back that way.
+///  2. Of a table whose catalog row cannot be read, such rows go to lost+found-<id>; so do those of a table that was being
+///     dropped or loaded, for that stands in the same row.
+///  3. What may be old goes to lost+found-<id>.unproven: leaves for which neither the tree nor the free-space map can be read,
+///     and blocks that were found by looking through the file because map or superblocks cannot be read. Of several versions
+///     of a range the newest decides; if that one cannot be read, replaced and erased rows may be among them.
+///  4. A row is copied whole or not at all. Values of which a part cannot be read are counted, rows in pages that cannot be
+///     read are told as lost ranges of keys.
+///  5. Committed transactions of the log are applied whole, in order, also those behind a hole, which is reported; not those
+///     behind a torn end, which nobody was told of. So behind a hole the rows are those of a state that never was.
+///  6. Without any map nothing is known to be current: all rows and the log go to lost+found-<id>.unproven.
+/// Memory: a bit a page, 40 bytes for each block of point 3, the longest value and the longest frame. Interrupted, it leaves a
+/// new store with a part of the rows: use it only when this returned. Errors are of the new store, or out_of_memory.
+template <class Chosen, FilePolicy Files = PosixFiles>
+Result<SalvageReport> salvage(std::string_view damaged, BasicEngine<Chosen>& into, Files files = {}) {
+  AEGIS_TRY(auto directory, files.open_directory(damaged, false));
+  AEGIS_TRY(const bool is_lockable, directory.exists("lock"));
+  std::optional<typename Files::Lock> lock;
+  if (is_lockable) {
+    auto taken = directory.lock("lock");
+    if (!taken && taken.error().os_error() != EROFS) return taken.error();  // on such a file system nobody writes
+    if (taken) lock.emplace(std::move(*taken));
+  }
+  const Owned<Salvage<Chosen, Files>> run{new (std::nothrow) Salvage<Chosen, Files>{std::move(directory), into}};
+  if (!run) return Error{Errc::out_of_memory, "salvage"};
+  return run->run();
+}
+
+}  // namespace aegis::storage
