@@ -6,6 +6,7 @@
 // Counts malloc and its kin and mmap (with glibc); under a sanitizer, which has an allocator of its own, operator new.
 #include <aegis/storage.hpp>
 
+#include "support/other_allocator.hpp"
 #include "support/random.hpp"
 
 #include <doctest/doctest.h>
@@ -25,15 +26,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define AEGIS_TEST_OTHER_ALLOCATOR
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
-#define AEGIS_TEST_OTHER_ALLOCATOR
-#endif
 
 namespace {
 

@@ -3,18 +3,11 @@
 // and without sanitizers (which bring allocators of their own); elsewhere `allocations_are_counted` is false.
 #pragma once
 
+#include "support/other_allocator.hpp"
+
 #include <atomic>
 #include <cstddef>
 #include <cstdlib>
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define AEGIS_TEST_OTHER_ALLOCATOR
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
-#define AEGIS_TEST_OTHER_ALLOCATOR
-#endif
 
 namespace aegis_test {
 
