@@ -4,6 +4,8 @@
 // space of their own, so this is skipped under them. AEGIS_LOG_MIB sets the longer log's size (64; the long form: 256).
 #include <aegis/storage.hpp>
 
+#include "support/other_allocator.hpp"
+
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -17,15 +19,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define AEGIS_TEST_OTHER_ALLOCATOR
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define AEGIS_TEST_OTHER_ALLOCATOR
-#endif
 
 namespace {
 
