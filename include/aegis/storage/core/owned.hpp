@@ -4,7 +4,6 @@
 // milliseconds a type, which everybody who includes the umbrella header would pay a hundred times.
 #pragma once
 
-
 #include <cstddef>
 #include <type_traits>
 

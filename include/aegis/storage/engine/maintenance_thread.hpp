@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 
-
 namespace aegis::storage {
 
 /// Worker has `void maintain()`. The thread is POSIX's own: std::thread brings a vtable with it.
