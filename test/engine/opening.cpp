@@ -226,6 +226,21 @@ TEST_CASE("a second opener gets already_open, in the same process and in another
   CHECK(open_in(place / "store"));  // a dead process holds no lock
 }
 
+TEST_CASE("a spare log segment of a size that none has is cleared away, whatever its number") {
+  for (int number = 0; number < 8; ++number) {
+    CAPTURE(number);
+    TemporaryDirectory place;
+    std::filesystem::create_directory(place / "store");
+    place.write("store/spare-000000000000000" + std::to_string(number) + ".log", "odd");
+    for (int opening = 0; opening < 2; ++opening) {
+      auto engine = open_in(place / "store");
+      REQUIRE_MESSAGE(engine, engine.error().message());
+      REQUIRE(engine->table("t"));
+      CHECK(engine->close());
+    }
+  }
+}
+
 TEST_CASE("a file where the directory should be, a missing parent, and no name at all are refused") {
   TemporaryDirectory place;
   place.write("file", "precious");

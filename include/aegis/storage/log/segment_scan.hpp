@@ -128,10 +128,12 @@ class SegmentScan {
     for (std::size_t i = first_; i < segments_.size(); ++i) AEGIS_TRY(chain_.add_segment(std::move(segments_[i]), headers_[i]));
     for (auto& spare : spares_) {
       const std::uint64_t id = spare->id(), size = spare->size_bytes();
-      if (size % Chain::unit_bytes != 0 || size < Segment::smallest_bytes)
-        leftovers_.emplace_back(SegmentName{SegmentRole::spare, id});
-      else
+      if (size % Chain::unit_bytes == 0 && size >= Segment::smallest_bytes) {
         AEGIS_TRY(chain_.add_spare(std::move(spare)));
+        continue;
+      }
+      chain_.leave_out(id);  // a new spare of its number would be cleared away in its place
+      leftovers_.emplace_back(SegmentName{SegmentRole::spare, id});
     }
     if (options_.create) AEGIS_TRY(chain_.start(options_.start, newest + 1));
     return {};
