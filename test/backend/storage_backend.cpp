@@ -83,7 +83,8 @@ class PlainBackend {
 
 }  // namespace
 
-static_assert(LogPolicy<StorageLog> && SealableBackend<StorageBackend> && PinnableBackend<StorageBackend> && ReservableBackend<StorageBackend>);
+static_assert(LogPolicy<StorageLog> && SealableBackend<StorageBackend> && PinnableBackend<StorageBackend> && ReservableBackend<StorageBackend> &&
+              RationedBackend<StorageBackend> && TrimmableBackend<StorageBackend> && CheckableBackend<StorageBackend>);
 
 TEST_CASE("StorageBackend over memory keeps the promises of a backend") { check_promises(proved<ErasedMemory>()); }
 
@@ -110,10 +111,13 @@ TEST_CASE("backends of different types are chosen at run time, each with the log
   }
 }
 
-TEST_CASE("a backend without pin and reserve can be erased: a pin is refused, a reservation promises nothing") {
+TEST_CASE("a backend without pin, reserve and check can be erased: a pin is refused, a reservation promises nothing, a check finds nothing") {
   StorageBackend store = StorageBackend::of(PlainBackend{}).value();
   CHECK(store.write(BlockId{1}, bytes_of("x")));
   CHECK(store.pin().error().code() == Errc::invalid_argument);
   CHECK(store.reserve(std::uint64_t{1} << 62));
   store.release(1);
+  std::size_t found = 0;
+  CHECK(store.check([&](const Error&) { ++found; }));
+  CHECK(found == 0);
 }

@@ -16,6 +16,8 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -55,6 +57,8 @@ void check_store(const std::string& directory) {
   CHECK(content(*engine)["t"] == wanted);
   check_structure(*engine);
 }
+
+std::string backend_directory(const TemporaryDirectory& place, bool process_durable) { return place / (process_durable ? "mapped" : "direct"); }
 
 std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> names;
@@ -149,6 +153,132 @@ TEST_CASE("a lock that a forked child still holds keeps the store shut until the
   REQUIRE(::waitpid(child, &status, 0) == child);
   CHECK(status == 0);
   check_store(place / "store");
+}
+
+TEST_CASE("a data file that has names in two directories is opened through one of them at a time") {
+  const TemporaryDirectory place;
+  make_store(place / "store");
+  REQUIRE(::mkdir((place / "twin").c_str(), 0700) == 0);
+  for (const std::string& name : names_in(place / "store"))
+    if (name != "lock") REQUIRE(::link((place / ("store/" + name)).c_str(), (place / ("twin/" + name)).c_str()) == 0);
+  const std::string before = place.content("store/data");
+  {
+    auto engine = open_in(place / "store");
+    REQUIRE(engine);
+    const auto refused = open_in(place / "twin");
+    REQUIRE_FALSE(refused);
+    CHECK_MESSAGE(refused.error().code() == Errc::already_open, refused.error().message());
+    CHECK(in_process([&] { return said(open_in(place / "twin")); }) == said(Errc::already_open));
+    CHECK(storage::LocalBackend::open({.directory = place / "twin", .read_only = true}).error().code() == Errc::already_open);
+    REQUIRE(put(*engine, "t", {{"newest", "row"}}));
+    REQUIRE(engine->close());
+  }
+  {
+    auto reader = storage::LocalBackend::open({.directory = place / "twin", .read_only = true});
+    REQUIRE(reader);
+    CHECK(said(open_in(place / "store")) == said(Errc::already_open));
+  }
+  check_store(place / "store");
+}
+
+namespace {
+
+using AsyncEngine = storage::Engine<storage::AsyncDurability>;
+
+/// What a child did that inherited an engine: 0, or the number of the first thing that was not as it should be. `held` is what
+/// the parent has from its engine.
+template <class AnyEngine, class... Held>
+int misuse_in_child(AnyEngine& inherited, const typename AnyEngine::Table& table, bool destroy, typename AnyEngine::Transaction& begun, Held&... held) {
+  const auto refused = [](const auto& result) { return !result && result.error().code() == Errc::already_open; };
+  if (!refused(inherited.table("t")) || !refused(inherited.table("new")) || !refused(inherited.tables())) return 1;
+  if (!refused(inherited.drop_table("t")) || !refused(inherited.load_table("loaded"))) return 2;
+  if (!refused(inherited.checkpoint()) || !refused(inherited.verify()) || !refused(inherited.close())) return 3;
+  if (!refused(inherited.backup("nowhere"))) return 4;
+  if (!refused(inherited.transact([&](auto& txn) { return txn.put(table, "child", "was here"); }))) return 5;
+  if (inherited.begin().put(table, "child", "was here") || inherited.snapshot().get(table, "newest")) return 6;
+  (void)begun.put(table, "child", "was here");
+  if (!refused(begun.commit())) return 7;
+  if (!destroy) return 0;
+  { const std::tuple<Held...> ended{std::move(held)...}; }
+  { const auto ended = std::move(begun); }
+  { const auto ended = std::move(inherited); }
+  return 0;
+}
+
+template <class AnyEngine>
+void check_fork(bool maintenance_thread) {
+  const TemporaryDirectory place;
+  const storage::EngineOptions options{.directory = place / "store", .pool_bytes = 256 << 10, .log_bytes = 1 << 20, .maintenance_thread = maintenance_thread};
+  Rows wanted = some_rows;
+  {
+    auto engine = AnyEngine::open(options);
+    REQUIRE(engine);
+    REQUIRE(put(*engine, "t", some_rows));
+    const auto table = engine->table("t");
+    REQUIRE(table);
+    for (int round = 0; round < 6; ++round) {
+      CAPTURE(round);
+      auto transaction = engine->begin();
+      REQUIRE(transaction.put(*table, "both" + std::to_string(round), "row"));
+      auto loader = engine->load_table("half" + std::to_string(round));
+      REQUIRE(loader);
+      auto cursor = transaction.scan(*table);
+      REQUIRE(in_process([&] { return misuse_in_child(*engine, *table, round % 2 == 0, transaction, cursor, *loader); }) == 0);
+      REQUIRE(transaction.commit());
+      wanted["both" + std::to_string(round)] = "row";
+      for (int i = 0; i < 20; ++i) {
+        const std::string key = "round" + std::to_string(round) + "." + std::to_string(i);
+        REQUIRE(put(*engine, "t", {{key, std::string(4'000, 'p')}}));
+        wanted[key] = std::string(4'000, 'p');
+      }
+      if (round % 3 == 2) REQUIRE(engine->checkpoint());
+    }
+    CHECK(content(*engine)["t"] == wanted);
+    check_structure(*engine);
+  }
+  auto engine = AnyEngine::open(options);
+  REQUIRE_MESSAGE(engine, engine.error().message());
+  CHECK(content(*engine)["t"] == wanted);
+  check_structure(*engine);
+}
+
+}  // namespace
+
+TEST_CASE("a child that inherited an engine by fork is refused, and neither its use nor its end touches the parent's store") {
+  SUBCASE("alone") { check_fork<Engine>(false); }
+  SUBCASE("beside the engine's own thread") { check_fork<Engine>(true); }
+  SUBCASE("with commits that are copies into a mapped log") { check_fork<AsyncEngine>(false); }
+}
+
+TEST_CASE("a backend and a log that were inherited by fork write nothing, though nobody asks the engine") {
+  const TemporaryDirectory place;
+  for (const bool process_durable : {false, true}) {
+    CAPTURE(process_durable);
+    auto backend = storage::LocalBackend::open({.directory = backend_directory(place, process_durable), .read_only = false});
+    REQUIRE(backend);
+    const std::string bytes(4096, 'p'), others(4096, 'c');
+    REQUIRE(backend->write(storage::BlockId{7}, storage::bytes_of(bytes)));
+    REQUIRE(backend->sync());
+    auto log = backend->open_log({.identity = {1, 2}, .max_bytes = 1 << 20, .process_durable = process_durable, .create = true});
+    REQUIRE(log);
+    REQUIRE(log->append(storage::bytes_of(bytes)));
+    std::map<std::string, std::string> before;
+    for (const std::string& name : names_in(backend_directory(place, process_durable))) before[name] = bytes_of_file(backend_directory(place, process_durable) + "/" + name);
+    CHECK(in_process([&] {
+            if (log->append(storage::bytes_of(others)) || log->sync() || log->cut(log->begin())) return 1;
+            if (backend->write(storage::BlockId{7}, storage::bytes_of(others)) && backend->sync()) return 2;
+            if (backend->trim()) return 3;
+            { const auto ended = std::move(log); }
+            { const auto ended = std::move(backend); }
+            return 0;
+          }) == 0);
+    for (const auto& [name, content] : before) CHECK_MESSAGE((bytes_of_file(backend_directory(place, process_durable) + "/" + name) == content), name);
+    CHECK(names_in(backend_directory(place, process_durable)).size() == before.size());
+    REQUIRE(log->append(storage::bytes_of(bytes)));
+    REQUIRE(log->sync());
+    REQUIRE(backend->write(storage::BlockId{8}, storage::bytes_of(bytes)));
+    REQUIRE(backend->sync());
+  }
 }
 
 TEST_CASE("a link, a pipe, a socket or a directory in place of any file is a typed error, and what it leads to is left alone") {

@@ -241,6 +241,29 @@ TEST_CASE("a spare log segment of a size that none has is cleared away, whatever
   }
 }
 
+TEST_CASE("a spare log segment of whatever size and number, left in an empty directory, keeps no store shut") {
+  const Rows rows = numbered("k", 20, 60'000);  // more than the log holds at once
+  for (const char* number : {"0000000000000000", "0000000000000002", "7fffffffffffffff", "8000000000000000", "ffffffffffffffff"})
+    for (const std::size_t bytes : {8192, 512 << 10, (512 << 10) + 4096, 1 << 20, 3 << 20}) {
+      CAPTURE(number);
+      CAPTURE(bytes);
+      TemporaryDirectory place;
+      std::filesystem::create_directory(place / "store");
+      place.write(std::string("store/spare-") + number + ".log", std::string(bytes, 'x'));
+      for (int opening = 0; opening < 2; ++opening) {
+        auto engine = open_in(place / "store");
+        REQUIRE_MESSAGE(engine, engine.error().message());
+        if (opening == 0)
+          for (const auto& row : rows) REQUIRE(put(*engine, "t", {row}));
+        CHECK(content(*engine)["t"] == rows);
+        std::uint64_t log_bytes = 0;
+        for (const auto& [name, file] : files_of(place)) log_bytes += name == "data" ? 0 : file.size();
+        CHECK(log_bytes <= 1 << 20);
+        if (opening == 0) CHECK(engine->close());
+      }
+    }
+}
+
 TEST_CASE("a file where the directory should be, a missing parent, and no name at all are refused") {
   TemporaryDirectory place;
   place.write("file", "precious");

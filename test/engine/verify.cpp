@@ -4,6 +4,8 @@
 #include "engine/simulated_store.hpp"
 #include "support/damage.hpp"
 
+#include <aegis/storage/backend/storage_backend.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -93,6 +95,17 @@ struct World {
     byte[0] ^= std::byte{4};
     REQUIRE(file->write_at(offset, byte));
   }
+  /// Block 0, published with a checksum that is right.
+  void plant_meta(const std::function<void(storage::Meta&)>& change) {
+    auto to = backend();
+    std::vector<std::byte> bytes(storage::meta_bytes);
+    REQUIRE(to.read(storage::meta_block, bytes));
+    auto meta = storage::Meta::decode(bytes);
+    REQUIRE(meta);
+    change(*meta);
+    REQUIRE(to.write(storage::meta_block, meta->encode()));
+    REQUIRE(to.sync());
+  }
   std::uint64_t offset_of(std::uint64_t block) {
     SimulatedMedium medium = disk.medium();
     return extent_of(medium, block).offset;
@@ -119,6 +132,22 @@ bool tells(const storage::VerifyReport& report, Errc code, const std::string& wh
     if (problem.code() == code && problem.subject() == what) return true;
   MESSAGE("not told: " << what << " by " << report.message());
   return false;
+}
+
+/// In both slots of its generation.
+void put_superblock(DamagedFile& data, const Superblock& super) {
+  std::vector<std::byte> image(Superblock::slot_bytes);
+  super.encode(std::span<std::byte, Superblock::slot_bytes>{image});
+  for (const unsigned slot : {0u, 1u}) data.put(Superblock::slot_offset(Superblock::first_slot(super.generation) + slot), image);
+}
+/// What the check of a backend that is opened for reading says of the store.
+std::vector<std::string> told_by_check(const SimulatedMedium& medium) {
+  SimulatedDisk disk{{}, medium};
+  auto backend = SimulatedBackend::open(storage::testing::SimulatedFiles{disk}, {.directory = "store", .read_only = true});
+  REQUIRE(backend);
+  std::vector<std::string> told;
+  REQUIRE(backend->check([&](const storage::Error& problem) { told.push_back(std::string{problem.subject()} + " " + std::to_string(problem.id())); }));
+  return told;
 }
 
 }  // namespace
@@ -336,16 +365,95 @@ TEST_CASE("extents that overlap are told by a backend that was opened for readin
   std::memcpy(bytes.data() + 3 * Extent::stored_bytes, bytes.data() + 2 * Extent::stored_bytes, Extent::stored_bytes);  // block 3 stands where block 2 does
   data.put(map.offset, bytes);
   super.root.checksum = Extent::checksum_of(bytes);
-  std::vector<std::byte> image(Superblock::slot_bytes);
-  super.encode(std::span<std::byte, Superblock::slot_bytes>{image});
-  for (const unsigned slot : {0u, 1u}) data.put(Superblock::slot_offset(Superblock::first_slot(super.generation) + slot), image);
+  put_superblock(data, super);
+  CHECK(told_by_check(medium) == std::vector<std::string>{"extent that overlaps another one or leaves the file, of block 3"});
+}
 
-  SimulatedDisk disk{{}, medium};
-  auto backend = SimulatedBackend::open(storage::testing::SimulatedFiles{disk}, {.directory = "store", .read_only = true});
-  REQUIRE(backend);
-  std::vector<std::string> told;
-  REQUIRE(backend->check([&](const storage::Error& problem) { told.push_back(std::string{problem.subject()} + " " + std::to_string(problem.id())); }));
-  CHECK(told == std::vector<std::string>{"extent that overlaps another one or leaves the file, of block 3"});
+TEST_CASE("a list of holes that overlaps something, or names what is in use or a step twice, is told") {
+  World world;
+  SimulatedMedium medium = settled(world.disk.medium());
+  DamagedFile data{medium, "data"};
+  Superblock super = superblock_in(data);
+  const std::uint64_t grain = super.unit_bytes / storage::ExtentGeometry::grains_per_unit, step = storage::ExtentGeometry::step_bytes, end = (super.used_bytes + step - 1) / step;
+  super.used_bytes = (end + 4) * step;  // of the new ones the first holds the list, all others nothing
+  data.truncate(super.used_bytes);
+  std::uint64_t list_at = end * step;
+  std::vector<std::uint32_t> list{static_cast<std::uint32_t>(end + 1), 2, static_cast<std::uint32_t>(end + 3), 1, static_cast<std::uint32_t>(end + 4), ~0u};  // the last ends far beyond the file
+  std::vector<std::string> wanted;
+  const auto in_use = [](std::uint64_t at) { return "hole that is in use or named twice, in the list of holes, step " + std::to_string(at); };
+  SUBCASE("sound") {}
+  SUBCASE("on an extent") {
+    list_at = extent_of(medium, world.pages(PageType::data)[0]).offset / super.unit_bytes * super.unit_bytes;
+    wanted = {"list of holes that overlaps another extent, at offset " + std::to_string(list_at)};
+  }
+  SUBCASE("a step that holds extents") {
+    list.insert(list.end(), {0u, 1u});
+    wanted = {in_use(0)};
+  }
+  SUBCASE("the step that holds the list") {
+    list.insert(list.begin(), {static_cast<std::uint32_t>(end), 2});
+    wanted = {in_use(end), in_use(end + 1)};
+  }
+  SUBCASE("twice in two runs") {
+    list.insert(list.end(), {static_cast<std::uint32_t>(end + 2), 2});
+    wanted = {in_use(end + 2), in_use(end + 3)};
+  }
+  SUBCASE("half a run") {
+    list.pop_back();
+    wanted = {"length of the list of holes at offset " + std::to_string(list_at)};
+  }
+  std::vector<std::byte> bytes(4 * list.size());
+  for (std::size_t i = 0; i < list.size(); ++i) storage::store_le(bytes.data() + 4 * i, list[i]);
+  data.put(list_at, bytes);
+  super.holes = Extent::at(list_at / grain, bytes);
+  put_superblock(data, super);
+  CHECK(told_by_check(medium) == wanted);
+}
+
+TEST_CASE("a backend that is chosen at run time is looked at as one that is named") {
+  using Erased = storage::Engine<storage::StorageBackend, storage::PageSize<4096>>;
+  World world;
+  auto erased = storage::StorageBackend::of(world.backend());
+  REQUIRE(erased);
+  auto engine = Erased::open(*std::move(erased), options);
+  REQUIRE_MESSAGE(engine, engine.error().message());
+  REQUIRE(engine->checkpoint());
+  auto report = engine->verify();
+  REQUIRE(report);
+  CHECK_MESSAGE(report->ok(), report->message());
+  SimulatedMedium medium = world.disk.medium();
+  const std::uint64_t offset = live_extents(medium)[0].offset;
+  world.flip("data", offset + 17);
+  const auto super = superblock_in(DamagedFile{medium, "data"});
+  const unsigned slot = Superblock::first_slot(super.generation);
+  world.flip("data", Superblock::slot_offset(slot) + 20);
+  report = engine->verify();
+  REQUIRE(report);
+  CHECK(tells(*report, Errc::corrupt_block, "map block at offset", offset));
+  CHECK(tells(*report, Errc::corrupt_block, "superblock in slot", slot));
+}
+
+TEST_CASE("a checkpoint that stands where the log cannot be is corrupt_log with its LSN, and nothing is changed") {
+  World world;
+  std::uint64_t at = 0;
+  world.plant_meta([&](storage::Meta& meta) { at = storage::number(meta.checkpoint.lsn); });
+  for (const std::uint64_t lsn : {at + 1, at + 512, at + (1 << 20), ~std::uint64_t{0} - 4095, ~std::uint64_t{0}}) {
+    CAPTURE(lsn);
+    world.plant_meta([&](storage::Meta& meta) { meta.checkpoint.lsn = storage::Lsn{lsn}; });
+    const auto refused = open_simulated<Engine>(world.disk, "store", options);
+    REQUIRE_FALSE(refused);
+    CHECK_MESSAGE(refused.error().code() == Errc::corrupt_log, refused.error().message());
+    CHECK(refused.error().id() == lsn);
+  }
+  world.plant_meta([&](storage::Meta& meta) { meta.checkpoint.lsn = storage::Lsn{at}; });
+  storage::Timestamp last{};
+  world.plant_meta([&](storage::Meta& meta) { last = std::exchange(meta.checkpoint.last, storage::Timestamp{~std::uint64_t{0}}); });
+  const auto refused = open_simulated<Engine>(world.disk, "store", options);
+  REQUIRE_FALSE(refused);
+  CHECK_MESSAGE(refused.error().code() == Errc::corrupt_log, refused.error().message());
+  world.plant_meta([&](storage::Meta& meta) { meta.checkpoint.last = last; });
+  Engine engine = world.opened();
+  CHECK(verified(engine).rows == 201);
 }
 
 TEST_CASE("a log whose chain is broken behind the checkpoint is told by its LSN, while commits go on") {

@@ -532,6 +532,52 @@ TEST_CASE("creating over a creation that never ended takes what is left of it aw
   CHECK(names_of(disk, "wal-").size() == 1);
 }
 
+TEST_CASE("spares keep their files whatever numbers stand in the directory: none is overwritten, none is lost") {
+  const auto inode = [](std::size_t bytes) {
+    auto made = std::make_shared<CrashDisk::Inode>();
+    made->now.resize(bytes);
+    made->durable = made->now;
+    return made;
+  };
+  for (const bool create : {true, false}) {
+    CAPTURE(create);
+    CrashDisk disk;
+    if (!create) REQUIRE(open(disk, log_options()));
+    for (const std::uint64_t id : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{3}, SegmentName::spare_limit - 1, SegmentName::spare_limit, ~std::uint64_t{0}})
+      for (const SegmentRole role : {SegmentRole::spare, SegmentRole::fresh}) disk.now[std::string{std::string_view{SegmentName{role, id}}}] = inode(32 << 10);
+    disk.sync_names();
+    for (int life = 0; life < 3; ++life) {
+      CAPTURE(life);
+      auto log = open(disk, log_options(false, create && life == 0));
+      REQUIRE(log);
+      REQUIRE(log->cut(log->begin()));
+      REQUIRE(log->reserve(190 << 10));  // all that max_bytes allows, so new ones are made
+      for (int i = 0; i < 40; ++i) {
+        REQUIRE(log->append(filled(3, 'a')));
+        REQUIRE(log->sync());
+        REQUIRE(log->drop_before(log->end()));
+        std::uint64_t bytes = 0;
+        for (const auto& [name, file] : disk.now) bytes += file->now.size();
+        REQUIRE(bytes == log->file_bytes());  // what it counts is there, nothing else is
+      }
+      CHECK(log->file_bytes() <= log->max_bytes());
+    }
+    CHECK(names_of(disk, "fresh-").empty());
+  }
+}
+
+TEST_CASE("a segment with the highest of numbers, which none can follow, is corrupt_log") {
+  for (const bool create : {true, false}) {
+    CrashDisk disk;
+    REQUIRE(open(disk, log_options()));
+    disk.now["wal-ffffffffffffffff.log"] = disk.now.at(names_of(disk, "wal-").at(0));
+    const auto refused = open(disk, log_options(false, create));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code() == Errc::corrupt_log);
+    CHECK(refused.error().id() == ~std::uint64_t{0});
+  }
+}
+
 TEST_CASE("options that cannot be are refused") {
   CrashDisk disk;
   const auto code_of = [&](LogOptions options) {

@@ -366,3 +366,24 @@ TEST_CASE("a log of a foreign store holds no frames of ours") {
   REQUIRE(wal.has_value());
   CHECK((*wal)->scan().frames == 0);
 }
+
+TEST_CASE("a check from where the log is not, or is not any more, is corrupt_log and names the LSN") {
+  TestMedium medium;
+  auto wal = begin_life(medium);
+  std::uint64_t timestamp = number(wal->durable_timestamp());
+  for (int i = 0; i < 40; ++i) commit(*wal, timestamp, "key" + std::to_string(i), std::string(400, 'v'));
+  const auto checkpoint = wal->mark();
+  REQUIRE(checkpoint);
+  REQUIRE(wal->sync_to(checkpoint->lsn));
+  REQUIRE(wal->check(*checkpoint));
+  REQUIRE(wal->drop_before(checkpoint->lsn));
+  REQUIRE(medium.begin >= 4096);
+  REQUIRE(wal->check(*checkpoint));
+  for (const std::uint64_t lsn : {std::uint64_t{0}, medium.begin - 512, number(wal->end()) + 1, number(wal->end()) + 512, std::uint64_t{1} << 30, ~std::uint64_t{0}}) {
+    CAPTURE(lsn);
+    const auto checked = wal->check({Lsn{lsn}, checkpoint->last, checkpoint->generation});
+    REQUIRE_FALSE(checked);
+    CHECK(checked.error().code() == Errc::corrupt_log);
+    CHECK(checked.error().id() == lsn);
+  }
+}

@@ -88,6 +88,8 @@ class ExtentBackend {
     return state_->store->room.reserve(bytes);
   }
   void release(std::uint64_t bytes) { state_->store->room.release(bytes); }
+  void ration() { state_->store->room.ration(); }
+  bool has_room(const BlockChanges& changes) { return state_->store->room.has_room(changes); }
   Result<void> trim() {
     AEGIS_TRY(writable());
     return ExtentTrim<Files>{*state_->store}.run();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads again what a published generation stands on: its superblocks, map blocks and list of holes, and that no two extents
-// overlap or leave the file, so that every grain is used once or free. The generation does not expire meanwhile. One thread.
+// overlap or leave the file and no hole is in use or named twice, so that every grain is used once or free. The generation
+// does not expire meanwhile. One thread.
 #pragma once
 
 #include <aegis/storage/backend/extent_file.hpp>
@@ -20,6 +21,7 @@ class ExtentCheck {
   /// fn(Error) for all that is not what was written. An error only when it could not be done.
   template <class Fn>
   Result<void> run(Fn&& fn) {
+    file_.forget_read_ahead();
     grains_ = published_.used_bytes / file_.geometry().grain_bytes();
     taken_.reset(new (std::nothrow) std::uint8_t[grains_ / 8 + 1]{});
     image_ = file_.buffers().take(map_block_bytes);
@@ -27,14 +29,7 @@ class ExtentCheck {
     AEGIS_TRY(superblocks(fn));
     (void)take(Extent{Extent::present_bit, static_cast<std::uint32_t>(Superblock::region_bytes), 0}, 1);
     if (published_.height != 0) AEGIS_TRY(node(published_.root, published_.height - 1u, 0, fn));
-    if (!published_.holes.present()) return {};
-    const std::uint64_t offset = file_.geometry().offset(published_.holes);
-    const Error overlap{Errc::corrupt_block, "list of holes that overlaps another extent, at offset", offset};
-    if (!take(published_.holes, ExtentGeometry::grains_per_unit)) return fn(overlap), Result<void>{};
-    image_ = file_.buffers().take(published_.holes.bytes);
-    if (!image_) return Error{Errc::out_of_memory, "list of holes"};
-    if (const auto read = file_.read(published_.holes, image_.bytes(), "list of holes at offset", offset); !read) fn(read.error());
-    return {};
+    return published_.holes.present() ? holes(fn) : Result<void>{};
   }
 
  private:
@@ -67,12 +62,34 @@ class ExtentCheck {
     }
     return {};
   }
+  /// Pairs of a first step and how many follow it; those beyond what is in use name nothing.
+  template <class Fn>
+  Result<void> holes(Fn& fn) {
+    const Extent& list = published_.holes;
+    const std::uint64_t offset = file_.geometry().offset(list);
+    const Error overlap{Errc::corrupt_block, "list of holes that overlaps another extent, at offset", offset};
+    if (list.bytes > ExtentGeometry::step_bytes || !take(list, ExtentGeometry::grains_per_unit)) return fn(overlap), Result<void>{};
+    image_ = file_.buffers().take(list.bytes);
+    if (!image_) return Error{Errc::out_of_memory, "list of holes"};
+    if (const auto read = file_.read(list, image_.bytes(), "list of holes at offset", offset); !read) return fn(read.error()), Result<void>{};
+    if (list.bytes % 8 != 0) return fn(Error{Errc::corrupt_block, "length of the list of holes at offset", offset}), Result<void>{};
+    const std::uint64_t grains_per_step = ExtentGeometry::step_bytes / file_.geometry().grain_bytes();
+    for (const std::byte* at = image_.bytes().data(); at != image_.bytes().data() + list.bytes; at += 8) {
+      const std::uint64_t first = load_le<std::uint32_t>(at), end = first + load_le<std::uint32_t>(at + 4);
+      for (std::uint64_t step = first; step < end && step * grains_per_step < grains_; ++step)
+        if (!take_grains(step * grains_per_step, std::min(grains_per_step, grains_ - step * grains_per_step)))
+          fn(Error{Errc::corrupt_block, "hole that is in use or named twice, in the list of holes, step", step});
+    }
+    return {};
+  }
   /// False when a grain of it is taken already, or beyond what is in use.
   bool take(const Extent& extent, std::uint32_t grains_at_once) {
     const std::uint64_t wanted = (std::uint64_t{file_.geometry().grains(extent.bytes)} + grains_at_once - 1) / grains_at_once * grains_at_once;
-    if (extent.bytes == 0) return true;
-    if (extent.grain() >= grains_ || wanted > grains_ - extent.grain()) return false;
-    for (std::uint64_t at = extent.grain(); at < extent.grain() + wanted; ++at) {
+    return extent.bytes == 0 || take_grains(extent.grain(), wanted);
+  }
+  bool take_grains(std::uint64_t first, std::uint64_t wanted) {
+    if (first >= grains_ || wanted > grains_ - first) return false;
+    for (std::uint64_t at = first; at < first + wanted; ++at) {
       if ((taken_[at / 8] >> at % 8 & 1) != 0) return false;
       taken_[at / 8] = static_cast<std::uint8_t>(taken_[at / 8] | 1u << at % 8);
     }

@@ -5,6 +5,7 @@
 
 #include <aegis/storage/backend/aligned_buffers.hpp>
 #include <aegis/storage/backend/extent_format.hpp>
+#include <aegis/storage/backend/extent_read_ahead.hpp>
 #include <aegis/storage/backend/free_space.hpp>
 #include <aegis/storage/file/policy.hpp>
 
@@ -33,12 +34,12 @@ class ExtentFile {
     const std::uint64_t end = (offset + extent.bytes + alignment - 1) / alignment * alignment;
     const auto length = static_cast<std::size_t>(end - begin);
     if (begin == offset && length <= into.size() && AlignedBuffers::is_aligned(into.data(), alignment)) {
-      AEGIS_TRY(const std::size_t got, file_.read_at(begin, into.first(length)));
+      AEGIS_TRY(const std::size_t got, read_sectors(begin, into.first(length)));
       return verify(extent, into.first(std::min<std::size_t>(got, extent.bytes)), subject, id);
     }
     const AlignedBuffers::Buffer bounce = buffers_.take(length);
     if (!bounce) return Error{Errc::out_of_memory, subject, id};
-    AEGIS_TRY(const std::size_t got, file_.read_at(begin, bounce.bytes().first(length)));
+    AEGIS_TRY(const std::size_t got, read_sectors(begin, bounce.bytes().first(length)));
     const auto head = static_cast<std::size_t>(offset - begin);
     const Bytes content = bounce.bytes().first(std::min<std::size_t>(got, head + extent.bytes)).subspan(std::min(got, head));
     AEGIS_TRY(verify(extent, content, subject, id));
@@ -46,8 +47,16 @@ class ExtentFile {
     return {};
   }
 
+  /// What is read from now on is what the file holds now.
+  void forget_read_ahead() { ahead_.drop(0, ~std::uint64_t{0}); }
+
   /// Writes whole units from the start of `run`; `content` is aligned memory and a multiple of the unit.
-  Result<void> write_run(const UnitRun& run, Bytes content) { return file_.write_at(run.first * geometry_.unit_bytes, content); }
+  Result<void> write_run(const UnitRun& run, Bytes content) {
+    const std::uint64_t begin = run.first * geometry_.unit_bytes;
+    const Result<void> done = file_.write_at(begin, content);
+    ahead_.drop(begin, content.size());
+    return done;
+  }
   /// The same from any memory and of any length, padded with zeros.
   Result<void> write_padded(const UnitRun& run, Bytes content) {
     const std::size_t length = std::size_t{geometry_.units(content.size())} * geometry_.unit_bytes;
@@ -127,9 +136,14 @@ class ExtentFile {
     return file_.allocate(first * ExtentGeometry::step_bytes, count * ExtentGeometry::step_bytes);
   }
   Result<void> punch_step(std::size_t step) { return file_.punch(step * ExtentGeometry::step_bytes, ExtentGeometry::step_bytes); }
-  Result<void> truncate_to(std::size_t steps) { return file_.truncate(steps * ExtentGeometry::step_bytes); }
+  Result<void> allocate_units(std::uint64_t first, std::uint64_t count) { return file_.allocate(first * geometry_.unit_bytes, count * geometry_.unit_bytes); }
+  Result<void> truncate_to(std::uint64_t units) { return file_.truncate(units * geometry_.unit_bytes); }
 
  private:
+  Result<std::size_t> read_sectors(std::uint64_t begin, MutableBytes into) {
+    if (const Maybe<std::size_t> got = ahead_.read(file_, begin, into)) return *got;
+    return file_.read_at(begin, into);
+  }
   Result<void> verify(const Extent& extent, Bytes content, const char* subject, std::uint64_t id) const {
     if (content.size() != extent.bytes) return Error::mismatch(Errc::corrupt_block, subject, extent.bytes, content.size(), id);
     if (const std::uint32_t found = Extent::checksum_of(content); found != extent.checksum)
@@ -140,6 +154,7 @@ class ExtentFile {
   File file_;
   const ExtentGeometry geometry_;
   AlignedBuffers buffers_;
+  ExtentReadAhead<File> ahead_{buffers_};
   std::atomic<bool> sync_failed_{false};  // never cleared
 };
 

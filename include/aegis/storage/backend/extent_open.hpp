@@ -51,7 +51,10 @@ class ExtentOpen {
     }
     AlignedBuffers buffers;
     AEGIS_TRY(const Superblock published, ExtentFile<Files>::read_superblock(data, buffers));
-    if (data.alignment() > published.unit_bytes) AEGIS_TRY(data, open_file(directory, false, read_only));
+    if (data.alignment() > published.unit_bytes) {
+      { const File given_up = std::move(data); }  // it is held alone
+      AEGIS_TRY(data, open_file(directory, false, read_only));
+    }
     Owned<Store> store{new (std::nothrow) Store{std::move(data), published}};
     if (!store) return Error{Errc::out_of_memory, "data file"};
     AEGIS_TRY(const std::uint64_t size, store->file.size());
@@ -68,13 +71,13 @@ class ExtentOpen {
   };
 
   static Result<File> open_file(Directory& directory, bool direct, bool read_only) {
-    return directory.open(data_name, {.direct = direct, .read_only = read_only});
+    return directory.open(data_name, {.direct = direct, .read_only = read_only, .alone = true});
   }
 
   static Result<void> find_free_space(Store& store, const Superblock& published, std::uint64_t size) {
     FreeSpace& space = store.room.space;
     const ExtentGeometry& geometry = store.file.geometry();
-    AEGIS_TRY(space.grow_to(static_cast<std::size_t>(size / ExtentGeometry::step_bytes)));
+    AEGIS_TRY(store.room.adopt(size));
     if (!space.mark(0, geometry.grains(Superblock::region_bytes))) return Error{Errc::corrupt_block, "data file is too short, bytes:", size};
     Count count;
     if (published.height != 0) AEGIS_TRY(walk(store, published.root, published.height - 1u, 0, count));

@@ -182,8 +182,7 @@ class ExtentStore {
   };
   Totals totals() const {
     const SharedGuard guard(lock_);
-    const std::uint64_t allocated = (room.space.steps() - room.space.holes()) * ExtentGeometry::step_bytes;
-    return {blocks_, block_bytes_, allocated, map.memory_bytes() + room.space.memory_bytes()};
+    return {blocks_, block_bytes_, room.file_bytes(), map.memory_bytes() + room.space.memory_bytes()};
   }
 
   ExtentFile<Files> file;
@@ -214,7 +213,7 @@ class ExtentStore {
   /// Poisoned? Room for the map's growth? The path to `id` in memory?
   Result<void> prepare_change(BlockId id, bool is_write) {
     AEGIS_TRY(alive());
-    AEGIS_TRY(room.prepare_change(is_write));
+    AEGIS_TRY(writer_.prepare_change(is_write));
     AEGIS_TRY(exists(id));
     return {};
   }

@@ -42,7 +42,7 @@ class ExtentSync {
     if (before.generation == 0 || room_.holes_version() != holes_version) AEGIS_TRY(next.holes, write_holes(before.holes, state.generation, version));
     {
       const SharedGuard guard(map_lock_);
-      next.used_bytes = room_.space.used_length() * ExtentGeometry::step_bytes;
+      next.used_bytes = room_.used_bytes();
     }
     AEGIS_TRY(file_.sync(false));
     AEGIS_TRY(file_.write_superblock(next));
@@ -93,14 +93,21 @@ class ExtentSync {
   /// A new list; the old one's extent is free once this generation is published.
   Result<Extent> write_holes(const Extent& old, std::uint64_t generation, std::uint64_t& version) {
     const ExtentGeometry& geometry = file_.geometry();
-    const std::size_t length = room_.encode_holes(batch_.bytes().first(ExtentRoom<Files>::longest_hole_list * 8), version);
     Extent list{};
-    if (length != 0) {
+    for (bool written = false; !written;) {
+      const std::size_t length = room_.encode_holes(batch_.bytes().first(ExtentRoom<Files>::longest_hole_list * 8), version);
+      if (length == 0) break;
       const std::uint32_t units = geometry.units(length);
       AEGIS_TRY(const UnitRun run, room_.take(units, units, RoomFor::map));
-      const Bytes content = batch_.bytes().first(length);
-      AEGIS_TRY(file_.write_padded(run, content));
-      list = Extent::at(run.first * ExtentGeometry::grains_per_unit, content);
+      written = room_.holes_version() == version;  // else its own room came from a hole that it names
+      if (written) {
+        const Bytes content = batch_.bytes().first(length);
+        AEGIS_TRY(file_.write_padded(run, content));
+        list = Extent::at(run.first * ExtentGeometry::grains_per_unit, content);
+      } else {
+        const Guard guard(map_lock_);
+        room_.space.release(run.first * ExtentGeometry::grains_per_unit, std::uint64_t{run.count} * ExtentGeometry::grains_per_unit);
+      }
     }
     if (!old.present()) return list;
     FreedExtent* freed = FreedExtent::prepare();

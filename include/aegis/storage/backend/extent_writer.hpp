@@ -48,6 +48,13 @@ class ExtentWriter {
   }
   void unstage(const Extent& extent) { fill_ -= padded(extent.bytes); }
 
+  /// Before a change of the map, as ExtentRoom's; what the open run does not need may be what is missing.
+  Result<void> prepare_change(bool is_write) {
+    const Result<void> ready = room_.prepare_change(is_write);
+    if (ready || ready.error().code() != Errc::no_space) return ready;
+    AEGIS_TRY(flush_until(~std::uint64_t{0}));
+    return room_.prepare_change(is_write);
+  }
   /// Before a sync: writes what is staged of generations up to `generation`.
   Result<void> flush_until(std::uint64_t generation) {
     const Guard staging(mutex_);

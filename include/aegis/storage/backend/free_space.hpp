@@ -144,6 +144,29 @@ class FreeSpace {
   }
   /// Units of a step that hold anything.
   std::uint32_t used_units(std::size_t step) const { return is_hole(step) ? 0 : per_step() - steps_[step].free; }
+  /// Blocks of `units` each that find room before unit `end`, or `enough`.
+  std::uint64_t slots(std::uint32_t units, std::uint64_t end, std::uint64_t enough) const {
+    std::uint64_t found = 0;
+    for (std::size_t step = 0; step < count_ && std::uint64_t{step} * per_step() < end && found < enough; ++step) {
+      if (is_hole(step) || steps_[step].free < units) continue;
+      std::uint64_t run = 0;
+      for (std::uint64_t at = std::uint64_t{step} * per_step(), last = at + per_step(); at < last && at < end; ++at) {
+        run = units_[at] == 0 ? run + 1 : 0;
+        if (run == units) ++found, run = 0;
+      }
+    }
+    return found < enough ? found : enough;
+  }
+  /// Behind the last unit before `end` that is taken.
+  std::uint64_t used_end(std::uint64_t end) const {
+    while (end != 0) {
+      const auto step = static_cast<std::size_t>((end - 1) / per_step());
+      if (is_hole(step) || is_free(step)) end = std::uint64_t{step} * per_step();
+      else if (units_[end - 1] == 0) --end;
+      else break;
+    }
+    return end;
+  }
   std::uint64_t memory_bytes() const { return capacity_ * (per_step() + sizeof(Step)); }
 
  private:

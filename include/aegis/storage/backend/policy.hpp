@@ -79,6 +79,23 @@ concept ReservableBackend = BackendPolicy<B> && requires(B backend, std::uint64_
   { backend.release(bytes) } -> std::same_as<void>;
 };
 
+/// Blocks that are to be written and erased before a sync returns, none of them above `last`.
+struct BlockChanges {
+  std::uint64_t writes = 0;
+  std::uint64_t erases = 0;
+  std::size_t block_bytes = 0;  ///< Of the largest.
+  BlockId last{};
+};
+
+/// Refinement: a full place that still frees. After ration() the caller sees to it that what it writes between two syncs finds
+/// room, and may use all there is. has_room tells whether these changes, and what was written since the last sync, find it
+/// now, in place and without more of the disk; it sets nothing aside. trim() leaves a reserve to begin with.
+template <class B>
+concept RationedBackend = ReservableBackend<B> && requires(B backend, const BlockChanges& changes) {
+  { backend.ration() } -> std::same_as<void>;
+  { backend.has_room(changes) } -> std::same_as<bool>;
+};
+
 /// Refinement: trim() gives back room that nothing stored needs, and all reservations; before it is closed for long. Alone,
 /// after a sync. What a crash inside it leaves, or a failure, has the same blocks.
 template <class B>

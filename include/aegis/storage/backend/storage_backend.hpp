@@ -112,6 +112,18 @@ class StorageBackend {
     void visit(BlockId id, std::size_t bytes) override { fn(id, bytes); }
     Fn& fn;
   };
+  struct Listener {
+    virtual void hear(const Error& problem) = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+  template <class Fn>
+  struct Hearing final : Listener {
+    explicit Hearing(Fn& called) : fn(called) {}
+    void hear(const Error& problem) override { fn(problem); }
+    Fn& fn;
+  };
   struct PinInterface {
     virtual ~PinInterface() = default;
     virtual Result<std::size_t> read(BlockId id, MutableBytes into) = 0;
@@ -128,7 +140,10 @@ class StorageBackend {
     virtual Result<Owned<PinInterface>> pin() = 0;
     virtual Result<void> reserve(std::uint64_t bytes) = 0;
     virtual void release(std::uint64_t bytes) = 0;
+    virtual void ration() = 0;
+    virtual bool has_room(const BlockChanges& changes) = 0;
     virtual Result<void> trim() = 0;
+    virtual Result<void> check(Listener& listener) = 0;
     virtual Result<void> for_each(Visitor& visitor) = 0;
     virtual Result<StorageLog> open_log(const LogOptions& options) = 0;
     virtual Result<bool> has_log() = 0;
@@ -148,7 +163,8 @@ class StorageBackend {
   static constexpr bool durable_medium = true;
 
   /// Takes `backend`, which must have seal(). Without pin() a pin is refused with invalid_argument; without reserve() a
-  /// reservation is granted and promises nothing.
+  /// reservation is granted and promises nothing; without check() there is nothing to find; without ration() only
+  /// what was reserved has room.
   template <SealableBackend Backend>
     requires(!std::is_same_v<Backend, StorageBackend>)
   static Result<StorageBackend> of(Backend backend) {
@@ -166,7 +182,14 @@ class StorageBackend {
   Result<Pin> pin();
   Result<void> reserve(std::uint64_t bytes) { return backend_->reserve(bytes); }
   void release(std::uint64_t bytes) { backend_->release(bytes); }
+  void ration() { backend_->ration(); }
+  bool has_room(const BlockChanges& changes) { return backend_->has_room(changes); }
   Result<void> trim() { return backend_->trim(); }
+  template <class Fn>
+  Result<void> check(Fn&& fn) {
+    Hearing<std::remove_reference_t<Fn>> listener{fn};
+    return backend_->check(listener);
+  }
   template <class Fn>
   Result<void> for_each(Fn&& fn) {
     Visiting<std::remove_reference_t<Fn>> visitor{fn};
@@ -218,9 +241,20 @@ class StorageBackend {
     void release(std::uint64_t bytes) override {
       if constexpr (ReservableBackend<Backend>) backend.release(bytes);
     }
+    void ration() override {
+      if constexpr (RationedBackend<Backend>) backend.ration();
+    }
+    bool has_room(const BlockChanges& changes) override {
+      if constexpr (RationedBackend<Backend>) return backend.has_room(changes);
+      else return (void)changes, false;
+    }
     Result<void> trim() override {
       if constexpr (TrimmableBackend<Backend>) return backend.trim();
       else return {};
+    }
+    Result<void> check(Listener& listener) override {
+      if constexpr (CheckableBackend<Backend>) return backend.check([&](const Error& problem) { listener.hear(problem); });
+      else return (void)listener, Result<void>{};
     }
     Result<void> for_each(Visitor& visitor) override {
       return backend.for_each([&](BlockId id, std::size_t bytes) { visitor.visit(id, bytes); });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Zeroed memory straight from the system, aligned to a huge page and advised to be made of them: fewer TLB misses, and
-// nothing is touched before it is used. It stays mapped until the arena goes, so a late optimistic reader never faults.
+// Zeroed memory straight from the system, aligned to a huge page and, if wanted, advised to be made of them: fewer TLB
+// misses. Nothing is touched before it is used. It stays mapped until the arena goes, so a late optimistic reader never faults.
 #pragma once
 
 #include <aegis/storage/core/result.hpp>
@@ -15,7 +15,7 @@ namespace aegis::storage {
 
 class Arena {
  public:
-  static Result<Arena> map(std::size_t bytes) {
+  static Result<Arena> map(std::size_t bytes, bool huge_pages = true) {
     const std::size_t size = (bytes + huge_page_bytes - 1) / huge_page_bytes * huge_page_bytes, mapped = size + huge_page_bytes;
     if (mapped < bytes) return Errc::out_of_memory;
     void* const base = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -24,7 +24,7 @@ class Arena {
     arena.base_ = static_cast<std::byte*>(base);
     arena.mapped_ = mapped;
     arena.begin_ = arena.base_ + (huge_page_bytes - reinterpret_cast<std::uintptr_t>(base) % huge_page_bytes) % huge_page_bytes;
-    arena.huge_pages_ = bytes >= huge_page_bytes && ::madvise(arena.begin_, size, MADV_HUGEPAGE) == 0;
+    arena.huge_pages_ = huge_pages && bytes >= huge_page_bytes && ::madvise(arena.begin_, size, MADV_HUGEPAGE) == 0;
     return arena;
   }
 

@@ -31,9 +31,9 @@ class TranslationTable {
     for (std::size_t i = 0; i < chunks_end_.load(std::memory_order_relaxed); ++i) delete root()[i].load(std::memory_order_relaxed);
   }
 
-  /// The root is address space; only what is used of it becomes memory.
+  /// The root is address space; only what is used of it becomes memory, hence no huge pages.
   Result<void> open() {
-    AEGIS_TRY(Arena root, Arena::map(max_chunks * sizeof(std::atomic<Chunk*>)));
+    AEGIS_TRY(Arena root, Arena::map(max_chunks * sizeof(std::atomic<Chunk*>), false));
     root_ = std::move(root);
     return {};
   }

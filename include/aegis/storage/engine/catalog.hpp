@@ -100,7 +100,7 @@ class Catalog {
     const LogPayload payload = Parts::WriteAheadLog::prepare(frame.payload());
     AEGIS_TRY(Remembered remembered, parts_.manager.prepare_table(row.id));  // who read the table before must not commit after
     std::int64_t drawn = 0;
-    Result<void> done = upkeep_.space().reserve(2, 0, drawn);
+    Result<void> done = upkeep_.space().reserve(2, 0, drawn, row.state == TableState::dropping ? SpaceFor::freeing : SpaceFor::rows);
     Lsn end{};
     if (done) done = upkeep_.reserve_log(payload.bytes.size());
     if (done) {
@@ -174,20 +174,31 @@ class Catalog {
       if (done && info.state_is(TableState::dropping) && info.dropped_at.load(std::memory_order_relaxed) <= parts_.manager.snapshots().oldest(parts_.acknowledged()))
         done = free_pages(info);
     });
+    if (!done && done.error().code() == Errc::no_space) return {};  // a full disk: what is left goes later
     return done;
   }
 
   Result<void> free_pages(TableInfo& info) {
     for (bool empty = false; !empty;) {
-      Token token = parts_.pool->section().enter();
-      AEGIS_TRY(parts_.healthy());
-      AEGIS_TRY(empty, parts_.tree->destroy_some(token, info.root, drop_quantum, parts_.manager.next_timestamp(token)));
-      if (!empty) continue;
-      // The row goes in the same stay as the last page: no checkpoint may see a row whose tree is gone.
-      AEGIS_TRY(parts_.tree->erase(token, parts_.catalog, info.name, false, parts_.manager.next_timestamp(token)));
-      info.gone.store(true, std::memory_order_release);
-      drops_.fetch_sub(1, std::memory_order_relaxed);
+      std::int64_t drawn = 0;
+      Result<void> done = upkeep_.space().is_scarce() ? upkeep_.space().reserve(drop_quantum / 6, 0, drawn, SpaceFor::freeing) : Result<void>{};
+      if (done) done = free_some(info, empty);
+      upkeep_.space().done(drawn);
+      AEGIS_TRY(done);
     }
+    return {};
+  }
+  Result<void> free_some(TableInfo& info, bool& empty) {
+    Token token = parts_.pool->section().enter();
+    AEGIS_TRY(parts_.healthy());
+    // Freed as of the drop: whoever has a later snapshot does not find the table, so the pages can be used again at once.
+    AEGIS_TRY(empty, parts_.tree->destroy_some(token, info.root, drop_quantum, info.dropped_at.load(std::memory_order_relaxed)));
+    upkeep_.release_pages(token);
+    if (!empty) return {};
+    // The row goes in the same stay as the last page: no checkpoint may see a row whose tree is gone.
+    AEGIS_TRY(parts_.tree->erase(token, parts_.catalog, info.name, false, parts_.manager.next_timestamp(token)));
+    info.gone.store(true, std::memory_order_release);
+    drops_.fetch_sub(1, std::memory_order_relaxed);
     return {};
   }
 

@@ -53,11 +53,14 @@ class Checkpointer {
   }
 
   std::uint64_t completed() const { return completed_.load(std::memory_order_acquire); }
+  /// Pages whose blocks stood, or were about to, when the last checkpoint was cut: those not in use now are erased by the next.
+  std::uint64_t pages_at_cut() const { return pages_at_cut_.load(std::memory_order_relaxed); }
   /// Where a replay would start.
   Lsn lsn() const { return Lsn{lsn_.load(std::memory_order_acquire)}; }
   /// After opening: what block 0 said.
   void start_from(const Meta& meta) {
     parts_.meta = meta;
+    pages_at_cut_.store(standing_pages(), std::memory_order_relaxed);
     remember(meta);
   }
 
@@ -70,6 +73,7 @@ class Checkpointer {
       return written;
     }
     AEGIS_TRY(publish());
+    pages_at_cut_.store(cut_pages_, std::memory_order_relaxed);
     parts_.meta = next;
     remember(next);
     AEGIS_TRY(parts_.wal->append_checkpoint(next.checkpoint_number, next.checkpoint.lsn));
@@ -84,6 +88,7 @@ class Checkpointer {
     parts_.allocator->release(token, parts_.manager.snapshots().oldest(parts_.acknowledged()));
     parts_.allocator->take_erases(token);
     parts_.pool->begin_epoch(token);
+    cut_pages_ = standing_pages();
     ++next.checkpoint_number;
     next.page_count = parts_.pool->page_count();
     next.next_table = parts_.next_table.load(std::memory_order_relaxed);
@@ -116,6 +121,7 @@ class Checkpointer {
     parts_.allocator->give_back_erases(token);
   }
 
+  std::uint64_t standing_pages() const { return parts_.allocator->used_pages() + parts_.allocator->withheld(); }
   void remember(const Meta& meta) {
     lsn_.store(number(meta.checkpoint.lsn), std::memory_order_release);
     completed_.store(meta.checkpoint_number, std::memory_order_release);
@@ -123,8 +129,10 @@ class Checkpointer {
 
   Parts& parts_;
   Mutex mutex_;  // one checkpoint at a time; taken before the section
+  std::uint64_t cut_pages_ = 0;  // of the one that runs
   std::atomic<std::uint64_t> completed_{0};
   std::atomic<std::uint64_t> lsn_{0};
+  std::atomic<std::uint64_t> pages_at_cut_{0};
 };
 
 }  // namespace aegis::storage

@@ -39,6 +39,7 @@ class CommitPipeline {
     AEGIS_TRY(upkeep_.reserve_log(payload_.bytes.size()));
     log_reserved_ = true;
     AEGIS_TRY(upkeep_.reserve_versions(version_bytes_));
+    if (puts_ == 0) return upkeep_.space().reserve(leaves_, context_.writes.bytes(), pages_drawn_, SpaceFor::freeing);
     return upkeep_.space().reserve(count_, context_.writes.bytes(), pages_drawn_);
   }
 
@@ -139,6 +140,8 @@ class CommitPipeline {
     AEGIS_TRY(context_.frame.add(type, entry.table(), entry.key(), entry.value()));
     AEGIS_TRY(auto version, parts_.manager.versions().prepare(entry.table(), entry.key(), before.stored_bytes));
     version_bytes_ += Version::footprint(entry.key().size(), before.stored_bytes);
+    if (entry.present()) ++puts_;
+    if (count_ == 0 || plans()[count_ - 1].info != info || plans()[count_ - 1].leaf != before.leaf) ++leaves_;
     plans()[count_++] = Plan{&entry, info, before.leaf, std::move(version)};
     return {};
   }
@@ -163,6 +166,7 @@ class CommitPipeline {
   std::int64_t pages_drawn_ = 0;
   std::size_t version_bytes_ = 0;
   std::size_t count_ = 0, pinned_ = 0, pin_room_ = few;
+  std::size_t puts_ = 0, leaves_ = 0;           // of the planned ones: that are no erases; and where they were found
   bool log_reserved_ = false;                   // and not used by append() yet
   Plan few_plans_[few];
   Maybe<Pin> few_pins_[few];

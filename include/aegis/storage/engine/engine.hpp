@@ -129,7 +129,7 @@ class BasicEngine {
   EngineStats stats() const;
 
  private:
-  explicit BasicEngine(Owned<Store> store) : store_(std::move(store)) {}
+  explicit BasicEngine(typename Store::Handle store) : store_(std::move(store)) {}
 
   static Result<void> check(const EngineOptions& options) {
     if (options.log_bytes < min_log_bytes) return Error::mismatch(Errc::invalid_argument, "log_bytes, at least", min_log_bytes, options.log_bytes);
@@ -139,7 +139,7 @@ class BasicEngine {
 
   static constexpr std::uint64_t min_log_bytes = std::uint64_t{256} << 10;
 
-  Owned<Store> store_;  // never null but in an engine that was moved from
+  typename Store::Handle store_;  // never null but in an engine that was moved from
 };
 
 template <class Chosen>

@@ -70,7 +70,12 @@ class Opening {
   }
   Result<void> create_log() {
     AEGIS_TRY(const bool there, parts_.backend.has_log());
-    if (!there) AEGIS_TRY(parts_.backend.open_log(parts_.log_options(true)));
+    if (!there) {
+      const auto made = parts_.backend.open_log(parts_.log_options(true));
+      if (!made && made.error().code() == Errc::invalid_argument)
+        return Error{Errc::corrupt_block, "checkpoint where no log can begin, at LSN", number(parts_.meta.checkpoint.lsn)};
+      if (!made) return made.error();
+    }
     Meta meta = parts_.meta;
     meta.log_created = true;
     ++meta.checkpoint_number;
@@ -112,10 +117,18 @@ class Opening {
     AEGIS_TRY(const bool there, parts_.backend.has_log());
     if (!there) return Error{Errc::corrupt_log, "the log is missing"};
     AEGIS_TRY(auto log, parts_.backend.open_log(parts_.log_options(false)));
+    AEGIS_TRY(check_checkpoint(log));
     WalOptions options{.identity = parts_.meta.identity, .from = parts_.meta.checkpoint};
     AEGIS_TRY(parts_.wal, Parts::WriteAheadLog::open(std::move(log), options));
     if (const std::uint64_t named = parts_.wal->scan().checkpoint_number; named > parts_.meta.checkpoint_number)
       return Error::mismatch(Errc::corrupt_block, "block 0 is older than its log, checkpoint", named, parts_.meta.checkpoint_number);
+    return {};
+  }
+
+  /// A checkpoint is at the end of a unit that the log holds, and some timestamp is left after it.
+  Result<void> check_checkpoint(const typename Parts::Log& log) const {
+    const Lsn at = parts_.meta.checkpoint.lsn;
+    if (number(at) % log.unit_bytes() != 0 || at > log.end()) return Error{Errc::corrupt_log, "checkpoint where the log cannot be, at LSN", number(at)};
     return {};
   }
 
@@ -133,6 +146,7 @@ class Opening {
   /// Timestamps go on where no earlier life can have been.
   Result<void> begin_life() {
     const Timestamp first = parts_.wal->scan().next_timestamp();
+    if (first <= parts_.wal->scan().last) return Error{Errc::corrupt_log, "no timestamp is left after the newest in the log up to LSN", number(parts_.wal->scan().cut)};
     AEGIS_TRY(parts_.wal->begin_generation(first));
     Token token = parts_.pool->section().enter();
     parts_.manager.publish(token, Timestamp{number(first) - 1});

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Applies committed transactions from the log to the pages of the last checkpoint. A window of the log is collected, the
-// last operation of each key kept and applied in key order, so that each leaf is touched once a window. Nothing is
-// published before the opening's own checkpoint: a crash in here costs only time. Alone, before the store is used.
+// Applies committed transactions from the log to the pages of the last checkpoint. A window of the log is collected, half
+// the pool large, and the last operation of each key applied in key order, so that each leaf is touched once a window. Nothing
+// is published before the opening's own checkpoint: a crash in here costs only time. Alone, before the store is used.
 #pragma once
 
 #include <aegis/storage/engine/catalog_rows.hpp>
 #include <aegis/storage/engine/parts.hpp>
+#include <aegis/storage/engine/redo_window.hpp>
 
 #include <string_view>
 
@@ -25,10 +26,11 @@ class Redo {
   using Parts = storage::Parts<Chosen>;
   using Token = typename Parts::Token;
 
-  explicit Redo(Parts& parts) : parts_(parts), window_(~std::size_t{0}) {}
+  explicit Redo(Parts& parts) : parts_(parts) {}
 
   Result<RecoveryReport> run() {
     RecoveryReport report;
+    const std::size_t window_bytes = std::min(std::max(parts_.options.pool_bytes / 2, least_window_bytes), most_window_bytes);
     auto reader = parts_.wal->reader();
     WalTransaction transaction;
     for (;;) {
@@ -44,7 +46,8 @@ class Redo {
   }
 
  private:
-  static constexpr std::size_t window_bytes = std::size_t{8} << 20;
+  // Every window may read and write every leaf once, so few are better; a large pool can have a large window beside it.
+  static constexpr std::size_t least_window_bytes = std::size_t{8} << 20, most_window_bytes = std::size_t{512} << 20;
 
   Result<void> collect(const WalTransaction& transaction, RecoveryReport& report) {
     ++report.transactions;
@@ -55,34 +58,30 @@ class Redo {
       if (!more) return {};
       if (!has_key(record.type)) continue;  // the frame's own Begin and Commit
       ++report.records;
-      AEGIS_TRY(window_.write(record.table, record.key, record.type == LogRecordType::erase ? WriteKind::erase : WriteKind::put, record.value));
+      AEGIS_TRY(window_.add(record));
     }
   }
 
   /// Table 0 comes first in the window's order, so a table exists before its rows come.
   Result<void> apply() {
     Token token = parts_.pool->section().enter();
-    Result<void> done;
-    window_.for_each([&](const WriteEntry& entry) {
-      if (done) done = entry.table() == catalog_table ? apply_catalog(token, entry) : apply_row(token, entry);
-    });
+    AEGIS_TRY(window_.for_each([&](const LogRecord& last) { return last.table == catalog_table ? apply_catalog(token, last) : apply_row(token, last); }));
     window_.clear();
-    AEGIS_TRY(done);
     parts_.allocator->release(token, no_timestamp);  // nobody reads yet
     return {};
   }
 
-  Result<void> apply_row(Token& token, const WriteEntry& entry) {
-    AEGIS_TRY(const PageId root, root_of(token, entry.table()));
+  Result<void> apply_row(Token& token, const LogRecord& last) {
+    AEGIS_TRY(const PageId root, root_of(token, last.table));
     if (root == PageId{}) return {};  // of a table that was dropped later on
-    if (entry.present()) return parts_.tree->put(token, {entry.table(), root}, entry.key(), entry.value(), newest_);
-    AEGIS_TRY(parts_.tree->erase(token, {entry.table(), root}, entry.key(), false, newest_));
+    if (has_value(last.type)) return parts_.tree->put(token, {last.table, root}, last.key, last.value, newest_);
+    AEGIS_TRY(parts_.tree->erase(token, {last.table, root}, last.key, false, newest_));
     return {};
   }
 
-  Result<void> apply_catalog(Token& token, const WriteEntry& entry) {
-    AEGIS_TRY(CatalogRow wanted, CatalogRow::decode(entry.value()));
-    AEGIS_TRY(const StoredValue before, parts_.tree->current(token, parts_.catalog, entry.key()));
+  Result<void> apply_catalog(Token& token, const LogRecord& last) {
+    AEGIS_TRY(CatalogRow wanted, CatalogRow::decode(last.value));
+    AEGIS_TRY(const StoredValue before, parts_.tree->current(token, parts_.catalog, last.key));
     if (before.present()) {
       AEGIS_TRY(const CatalogRow old, CatalogRow::decode(before.bytes));
       if (old.id == wanted.id) {
@@ -94,7 +93,7 @@ class Redo {
     if (wanted.root == PageId{}) AEGIS_TRY(wanted.root, parts_.tree->create(token, wanted.id));
     if (number(wanted.id) >= parts_.next_table.load()) parts_.next_table.store(number(wanted.id) + 1);
     known_ = {};
-    return parts_.tree->put(token, parts_.catalog, entry.key(), text_of(wanted.encode()), newest_);
+    return parts_.tree->put(token, parts_.catalog, last.key, text_of(wanted.encode()), newest_);
   }
 
   Result<void> destroy(Token& token, TableRoot root) {
@@ -114,7 +113,7 @@ class Redo {
   }
 
   Parts& parts_;
-  WriteSet window_;
+  RedoWindow window_;
   Timestamp newest_{};   // of the transactions collected so far
   TableRoot known_{};    // the last table asked for; table 0: none
 };

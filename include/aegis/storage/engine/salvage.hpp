@@ -5,11 +5,8 @@
 #pragma once
 
 #include <aegis/storage/engine/engine.hpp>
-#include <aegis/storage/engine/salvage_blocks.hpp>
-#include <aegis/storage/engine/salvage_frames.hpp>
-#include <aegis/storage/engine/salvage_log.hpp>
-#include <aegis/storage/engine/salvage_pages.hpp>
 #include <aegis/storage/engine/salvage_report.hpp>
+#include <aegis/storage/engine/salvage_survey.hpp>
 #include <aegis/storage/engine/salvage_tables.hpp>
 #include <aegis/storage/engine/salvage_target.hpp>
 #include <aegis/storage/file/posix.hpp>
@@ -29,25 +26,20 @@ class Salvage {
   using Directory = typename Files::Directory;
 
   Salvage(Directory directory, Engine& into)
-      : directory_(std::move(directory)), tables_(into), target_(into), blocks_(report_), pages_(blocks_, report_), log_(directory_, report_), frames_(log_, report_) {}
+      : tables_(into), target_(into), survey_(std::move(directory), tables_, report_) {}
 
   Result<SalvageReport> run() {
     AEGIS_TRY(const std::vector<std::string> present, target_.engine().tables());
     if (!present.empty()) return Error{Errc::invalid_argument, "store to salvage into: it has tables already, that is", present.size()};
-    AEGIS_TRY(blocks_.open(directory_));
+    AEGIS_TRY(survey_.run());
     page_.reset(new (std::nothrow) PageOf);
     if (!page_) return Error{Errc::out_of_memory, "page to salvage"};
-    AEGIS_TRY(read_meta());
-    AEGIS_TRY(open_pages());
-    AEGIS_TRY(open_log());
-    if (!blocks_.has_file() && log_.empty()) return Error{Errc::corrupt_block, "neither a data file nor a log"};
-    AEGIS_TRY(find_tables());
     AEGIS_TRY(copy_pages());
     AEGIS_TRY(copy_unproven());
     AEGIS_TRY(replay());
     AEGIS_TRY(target_.commit());
     for (auto& table : tables_.all()) {
-      if (table.named && table.state == TableState::open && blocks_.has_map()) AEGIS_TRY(tables_.target(table, true));  // empty ones too
+      if (table.named && table.state == TableState::open && survey_.blocks().has_map()) AEGIS_TRY(tables_.target(table, true));  // empty ones too
       if (!table.proven && !table.unproven) continue;
       table.counts.id = table.id;
       table.counts.source = table.name;
@@ -58,150 +50,32 @@ class Salvage {
   }
 
  private:
-  using Pages = DamagedPages<Chosen, Files>;
-  using PageOf = typename Pages::PageOf;
-  using View = typename Pages::View;
-  using Tables = SalvagedTables<Engine>;
-  using Known = typename Tables::Known;
-  using LogChecksum = typename Parts<Chosen>::LogChecksum;
-  static constexpr std::uint64_t in_map = ~std::uint64_t{0};
-
-  /// A leaf or a part of a long value that may be old, and where it stands: in the file, or under its id in the map.
-  struct Unproven {
-    PageId id{};
-    std::uint64_t offset = in_map;
-    std::uint32_t length = 0;
-    bool is_leaf = false;
-    Timestamp newest{};
-  };
-
-  Result<void> read_meta() {
-    std::array<std::byte, meta_bytes> stored{};
-    const auto size = blocks_.read(meta_block, stored);
-    const auto meta = size ? Meta::decode(Bytes{stored}.first(*size)) : Result<Meta>{size.error()};
-    if (meta) {
-      AEGIS_TRY(meta->fingerprint.accept(Parts<Chosen>::fingerprint()));
-      meta_ = *meta;
-      return {};
-    }
-    report_.lost_meta = true;
-    if (size || size.error().code() != Errc::block_not_found || blocks_.map_is_whole()) report_.damaged(meta.error());
-    return {};
-  }
-  Result<void> open_pages() {
-    std::uint64_t highest = meta_ && meta_->page_count != 0 ? meta_->page_count - 1 : 0;
-    AEGIS_TRY(blocks_.for_each([&](BlockId id) -> Result<void> {
-      if (number(id) > highest) highest = number(id);
-      return {};
-    }));
-    if (!blocks_.map_is_whole()) AEGIS_TRY(look_through(highest));
-    return pages_.open(highest);
-  }
-  /// Finds every block in the file that the map says nothing of.
-  Result<void> look_through(std::uint64_t& highest) {
-    AEGIS_TRY(pages_.open(0));
-    return blocks_.look_through([&](std::uint64_t offset, Bytes bytes) -> std::size_t {
-      if (load_le<std::uint32_t>(bytes.data()) != BlockHeader::magic || bytes.size() < block_header_bytes) return look_for_meta(bytes);
-      const PageId id{load_le<std::uint64_t>(bytes.data() + BlockHeader::id_at)};
-      const std::uint64_t length = std::uint64_t{block_header_bytes} + load_le<std::uint32_t>(bytes.data() + BlockHeader::stored_bytes_at);
-      if (length > bytes.size() || !pages_.decode(id, bytes.first(static_cast<std::size_t>(length)), *page_)) return 0;
-      if (blocks_.find(number(id)).state != DamagedBlocks<Files>::Found::State::unknown) return static_cast<std::size_t>(length);
-      ++report_.blocks;
-      const bool is_leaf = page_->type() == PageType::data;
-      if (is_leaf || page_->type() == PageType::overflow) found_.push_back({id, offset, static_cast<std::uint32_t>(length), is_leaf, page_->newest()});
-      if (number(id) > highest) highest = number(id);
-      return static_cast<std::size_t>(length);
-    });
-  }
-  /// Without a map an old block 0 still tells whose log it is.
-  std::size_t look_for_meta(Bytes bytes) {
-    if (bytes.size() < meta_bytes || load_le<std::uint64_t>(bytes.data()) != Meta::magic) return 0;
-    const auto meta = Meta::decode(bytes.first(meta_bytes));
-    if (!meta) return 0;
-    if (!identity_ || meta->checkpoint_number > newest_number_) identity_ = meta->identity, newest_number_ = meta->checkpoint_number;
-    return meta_bytes;
-  }
-
-  Result<void> open_log() {
-    if (meta_) identity_ = meta_->identity;
-    AEGIS_TRY(log_.open(identity_));
-    AEGIS_TRY(frames_.survey(meta_ ? std::optional<WalPosition>{meta_->checkpoint} : std::nullopt, !blocks_.has_map()));
-    if (meta_ && !meta_->log_created) report_.log_lost = false;  // it never had one
-    if (meta_ && frames_.checkpoint_number() != 0) report_.older_checkpoint = frames_.checkpoint_number() > meta_->checkpoint_number;
-    return {};
-  }
-
-  /// From the catalog's tree, from leaves that it does not reach, and from what the log says that happened since.
-  Result<void> find_tables() {
-    const auto learn = [&](const View& leaf) { return learn_tables(leaf); };
-    bool whole = false;
-    if (meta_) AEGIS_TRY(whole, pages_.walk({catalog_table, meta_->catalog_root}, learn));
-    if (!whole) {
-      AEGIS_TRY(blocks_.for_each([&](BlockId id) -> Result<void> {
-        const PageId page{number(id)};
-        if (number(id) == 0 || pages_.is_reached(page) || !is_leaf_of(page) || page_->owner() != catalog_table) return {};
-        return pages_.in_use(page).value_or(true) ? learn(View{*page_}) : Result<void>{};
-      }));
-      sort(found_.data(), found_.size(), [](const Unproven& a, const Unproven& b) { return a.newest < b.newest; });
-      for (const Unproven& leaf : found_)
-        if (leaf.is_leaf && load(leaf, *page_) && page_->owner() == catalog_table) AEGIS_TRY(learn(View{*page_}));
-    }
-    report_.lost_catalog = !whole || report_.lost_range_count != 0;
-    AEGIS_TRY(frames_.for_each([&](const SalvagedFrame& frame) { return learn_from_log(frame); }));
-    std::vector<TableRoot> roots;
-    for (const Known& table : tables_.all())
-      if (table.state == TableState::open && table.root != PageId{} && blocks_.has_map()) roots.push_back({table.id, table.root});
-    for (const TableRoot& root : roots) AEGIS_TRY(tables_.at(root.table).whole, pages_.walk(root, [](const View&) { return Result<void>{}; }));
-    return {};
-  }
-  Result<void> learn_tables(const View& leaf) {
-    if (!leaf.is_leaf() || !leaf.well_formed()) return report_.damaged(Error{Errc::corrupt_page, "rows of a leaf of the catalog"}), Result<void>{};
-    char name[max_key_bytes(Pages::page_bytes)];
-    for (std::size_t row = 0; row < leaf.rows(); ++row) {
-      const auto cell = leaf.cell(row);
-      const auto key = leaf.key(row, name);
-      if (!cell || !key || cell->value.kind != RowKind::in_place) continue;
-      const auto decoded = CatalogRow::decode(cell->value.bytes);
-      if (decoded) tables_.learn(*key, *decoded);
-      else report_.damaged(decoded.error());
-    }
-    return {};
-  }
-  Result<void> learn_from_log(const SalvagedFrame& frame) {
-    RecordReader records{frame.payload, frame.lsn};
-    for (LogRecord record;;) {
-      const auto more = records.next(record);
-      if (!more || !*more) return {};
-      if (!has_value(record.type) || record.table != catalog_table) continue;
-      if (const auto row = CatalogRow::decode(record.value)) tables_.learn(record.key, *row);
-    }
-  }
-  bool is_leaf_of(PageId id) { return pages_.load(id, *page_) && page_->type() == PageType::data; }
-  Result<void> load(const Unproven& found, PageOf& page) {
-    if (found.offset == in_map) return pages_.load(found.id, page);
-    std::byte stored[block_header_bytes + block_payload_limit_bytes];
-    return pages_.decode(found.id, blocks_.read_window(found.offset, {stored, found.length}), page);
-  }
+  using Survey = SalvageSurvey<Chosen, Files>;
+  using Pages = typename Survey::Pages;
+  using PageOf = typename Survey::PageOf;
+  using View = typename Survey::View;
+  using Known = typename Survey::Known;
+  using Unproven = typename Survey::Unproven;
 
   Result<void> copy_pages() {
-    return blocks_.for_each([&](BlockId id) -> Result<void> {
+    return survey_.blocks().for_each([&](BlockId id) -> Result<void> {
       if (id == meta_block) return {};
       const PageId page{number(id)};
-      const auto loaded = pages_.load(page, *page_);
+      const auto loaded = survey_.pages().load(page, *page_);
       if (!loaded && loaded.error().code() == Errc::out_of_memory) return loaded;
       if (!loaded) {
         ++report_.unreadable_blocks;
-        if (!pages_.is_reached(page)) report_.damaged(loaded.error());  // else it was told already
+        if (!survey_.pages().is_reached(page)) report_.damaged(loaded.error());  // else it was told already
         return {};
       }
       ++report_.blocks;
       if (page_->type() != PageType::data || page_->owner() == catalog_table) return {};
       const Known* const known = tables_.find(page_->owner());
       if (known != nullptr && known->state != TableState::open) return {};
-      const bool reached = pages_.is_reached(page), all_reached = known != nullptr ? known->whole : !report_.lost_catalog;
-      const auto used = reached ? std::optional<bool>{true} : all_reached ? std::optional<bool>{false} : pages_.in_use(page);
+      const bool reached = survey_.pages().is_reached(page), all_reached = known != nullptr ? known->whole : !report_.lost_catalog;
+      const auto used = reached ? std::optional<bool>{true} : all_reached ? std::optional<bool>{false} : survey_.pages().in_use(page);
       if (!used) {
-        found_.push_back({page, in_map, 0, true, page_->newest()});
+        survey_.unproven().push_back({page, Survey::in_map, 0, true, page_->newest()});
         return {};
       }
       if (!*used) return ++report_.freed_leaves, Result<void>{};
@@ -211,9 +85,10 @@ class Salvage {
   }
   /// Older leaves first, each in place of all that its range held: so the newest that can be read decides.
   Result<void> copy_unproven() {
-    sort(found_.data(), found_.size(), [](const Unproven& a, const Unproven& b) { return a.newest < b.newest || (a.newest == b.newest && a.offset < b.offset); });
-    for (const Unproven& found : found_) {
-      if (!found.is_leaf || !load(found, *page_) || page_->owner() == catalog_table) continue;
+    auto& all = survey_.unproven();
+    sort(all.data(), all.size(), [](const Unproven& a, const Unproven& b) { return a.newest < b.newest || (a.newest == b.newest && a.offset < b.offset); });
+    for (const Unproven& found : all) {
+      if (!found.is_leaf || !survey_.load(found, *page_) || page_->owner() == catalog_table) continue;
       const Known* const known = tables_.find(page_->owner());
       if (known != nullptr && known->state != TableState::open) continue;
       ++report_.unproven_leaves;
@@ -257,7 +132,8 @@ class Salvage {
   Result<bool> read_long_value(Known& table, OverflowRef ref, bool is_proven) {
     const Owned<PageOf> page{new (std::nothrow) PageOf};
     if (!page) return Error{Errc::out_of_memory, "page of a long value"};
-    const auto read = pages_.long_value(table.id, ref, value_, *page, [&](PageId id, PageOf& into) { return is_proven ? pages_.load(id, into) : load_part(id, into); });
+    const auto load = [&](PageId id, PageOf& into) { return is_proven ? survey_.pages().load(id, into) : load_part(id, into); };
+    const auto read = survey_.pages().long_value(table.id, ref, value_, *page, load);
     if (read) return true;
     if (read.error().code() == Errc::out_of_memory) return read.error();
     ++table.counts.lost_values;
@@ -266,20 +142,20 @@ class Salvage {
   }
   /// A part of a chain that may be old: taken where the map has it, or where it stands once in the file.
   Result<void> load_part(PageId id, PageOf& page) {
-    if (pages_.load(id, page)) return {};
+    if (survey_.pages().load(id, page)) return {};
     const Unproven* only = nullptr;
-    for (const Unproven& found : found_) {
-      if (found.id != id || found.offset == in_map) continue;
+    for (const Unproven& found : survey_.unproven()) {
+      if (found.id != id || found.offset == Survey::in_map) continue;
       if (only != nullptr) return Error{Errc::corrupt_page, "several old versions of overflow page", number(id)};
       only = &found;
     }
     if (only == nullptr) return Error{Errc::corrupt_page, "overflow page", number(id)};
-    return load(*only, page);
+    return survey_.load(*only, page);
   }
 
   Result<void> replay() {
-    return frames_.for_each([&](const SalvagedFrame& frame) -> Result<void> {
-      if (!meta_ && blocks_.has_map() && timestamp_of(frame) <= newest_) return {};  // the pages have it
+    return survey_.frames().for_each([&](const SalvagedFrame& frame) -> Result<void> {
+      if (!survey_.has_meta() && survey_.blocks().has_map() && timestamp_of(frame) <= newest_) return {};  // the pages have it
       RecordReader check{frame.payload, frame.lsn};
       for (LogRecord record;;) {
         const auto more = check.next(record);
@@ -309,27 +185,19 @@ class Salvage {
     const Known* const known = tables_.find(record.table);
     if (known == nullptr ? !report_.lost_catalog && report_.log_holes == 0 : known->state != TableState::open) return {};  // dropped later on
     Known& table = tables_.at(record.table);
-    AEGIS_TRY(const auto target, tables_.target(table, blocks_.has_map()));
+    AEGIS_TRY(const auto target, tables_.target(table, survey_.blocks().has_map()));
     if (!has_value(record.type)) return target_.erase(target, record.key);
     std::uint64_t uncounted = 0;
     return count(target_.put(target, record.key, record.value), table, uncounted);
   }
 
-  Directory directory_;
   SalvageReport report_;
-  Tables tables_;
+  typename Survey::Tables tables_;
   SalvageTarget<Engine> target_;
-  DamagedBlocks<Files> blocks_;
-  Pages pages_;
-  DamagedLog<Files> log_;
-  LogSalvage<Files, LogChecksum> frames_;
-  std::optional<Meta> meta_;              // block 0 of the checkpoint that was taken
-  std::optional<StoreIdentity> identity_;
-  std::uint64_t newest_number_ = 0;       // of the block 0 that identity_ is from, without a map
-  std::vector<Unproven> found_;           // 40 bytes for each block that may be old
+  Survey survey_;
   Owned<PageOf> page_;
   ValueBuffer value_;
-  Timestamp newest_{};                    // commit in the pages that were copied as proven
+  Timestamp newest_{};  // commit in the pages that were copied as proven
 };
 
 /// Copies the store in `damaged` into `into`, a new one without tables, whose page size, codec, checksum and cipher must be

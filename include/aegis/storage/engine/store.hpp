@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An open store: the parts and their mechanisms under one roof, at one address. It is what transactions work on, and
-// what Engine owns. Any thread, but for opening and destruction.
+// what Engine owns. Any thread, but for opening and destruction. A child that fork() made gets already_open for all that could
+// reach the files, and ends nothing; see ProcessMark.
 #pragma once
 
 #include <aegis/storage/core/owned.hpp>
@@ -12,6 +13,7 @@
 #include <aegis/storage/engine/parts.hpp>
 #include <aegis/storage/engine/table.hpp>
 #include <aegis/storage/engine/upkeep.hpp>
+#include <aegis/storage/file/process_mark.hpp>
 #include <aegis/storage/txn/transaction.hpp>
 
 #include <atomic>
@@ -31,8 +33,16 @@ class Store {
   using Context = typename Parts::Context;
   using Table = TableHandle<Store>;
 
-  static Result<Owned<Store>> open(Backend backend, const EngineOptions& options) {
-    Owned<Store> store{new (std::nothrow) Store(std::move(backend), options)};
+  /// In a child nothing is ended: the threads that the store waits for at its end are not there, and the files are not its own.
+  struct EndHere {
+    void operator()(Store* store) const {
+      if (store->is_here()) delete store;
+    }
+  };
+  using Handle = Owned<Store, EndHere>;
+
+  static Result<Handle> open(Backend backend, const EngineOptions& options) {
+    Handle store{new (std::nothrow) Store(std::move(backend), options)};
     if (!store) return Error{Errc::out_of_memory, "store"};
     AEGIS_TRY(store->recovery_, Opening<Chosen>(store->parts_, store->checkpointer_, store->catalog_).run());
     if (options.maintenance_thread) AEGIS_TRY(store->start_thread());
@@ -67,6 +77,7 @@ class Store {
     return Error{Errc::table_not_found, "table", number(table.id())};
   }
   Result<CommitInfo> commit(Context& context) {
+    AEGIS_TRY(check_process());
     CommitPipeline<Chosen> pipeline{parts_, upkeep_, context};
     Result<CommitInfo> done = parts_.manager.commit(context, parts_.pool->section(), pipeline);
     if (done && thread_.running() && (upkeep_.is_due(pipeline.end()) || parts_.wal->spare_due())) thread_.wake();
@@ -74,6 +85,7 @@ class Store {
   }
   /// Ends a transaction and lets go what only its snapshot held.
   void finish(Context& context, TransactionState state) {
+    if (!is_here()) return;
     const bool held_something = context.snapshot != no_timestamp && context.snapshot < parts_.manager.published();
     parts_.manager.close(context, state);
     if (held_something) upkeep_.after_commit();
@@ -90,9 +102,16 @@ class Store {
   // What the engine asks for.
 
   Result<void> open_for_use() const {
+    AEGIS_TRY(check_process());
     if (closed_.load(std::memory_order_seq_cst)) return Error{Errc::engine_failed, "engine that was closed"};
     return {};
   }
+  /// already_open in a child that fork() made; what is in memory alone is its own.
+  Result<void> check_process() const {
+    if (!is_here()) [[unlikely]] return process_.check();
+    return {};
+  }
+  bool is_here() const { return !Backend::durable_medium || process_.is_here(); }
   /// busy with live transactions. Checkpoints, and marks the log as complete; nothing can be done with the store then. Room
   /// that nothing stored needs is given back where that succeeds.
   Result<void> close() {
@@ -137,6 +156,7 @@ class Store {
   Catalog<Chosen> catalog_;
   RecoveryReport recovery_;
   std::atomic<bool> closed_{false};
+  ProcessMark process_;             // that opened it
   MaintenanceThread<Store> thread_;  // last: it stops before anything it uses goes
 };
 

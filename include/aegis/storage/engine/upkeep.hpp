@@ -18,7 +18,7 @@ class Upkeep {
   using Parts = storage::Parts<Chosen>;
   using Token = typename Parts::Token;
 
-  Upkeep(Parts& parts, Checkpointer<Chosen>& checkpointer) : parts_(parts), checkpointer_(checkpointer), space_(parts) {}
+  Upkeep(Parts& parts, Checkpointer<Chosen>& checkpointer) : parts_(parts), checkpointer_(checkpointer), space_(parts, checkpointer) {}
 
   /// Before a commit reserves anything: what is overdue and nobody else does.
   Result<void> before_commit() {
@@ -27,12 +27,14 @@ class Upkeep {
     return {};
   }
 
-  /// Room in the log, after a checkpoint if there is none. too_large for what the log can never take.
+  /// Room in the log, after a checkpoint if there is none. too_large for what the log can never take, no_space for what it
+  /// cannot take on a disk as full as this.
   Result<void> reserve_log(std::uint64_t payload_bytes) {
     for (int attempt = 0; attempt < log_attempts; ++attempt) {
       const std::uint64_t seen = checkpointer_.completed();
       const Result<void> reserved = parts_.wal->reserve(payload_bytes);
-      if (reserved || reserved.error().code() != Errc::busy) return reserved;
+      if (reserved || (reserved.error().code() != Errc::busy && reserved.error().code() != Errc::no_space)) return reserved;
+      if (reserved.error().code() == Errc::no_space && attempt != 0) return reserved;  // the segments that there are cannot take it
       AEGIS_TRY(checkpointer_.run_unless_newer(seen));
     }
     return Error{Errc::too_large, "transaction for this log, bytes", payload_bytes};
@@ -86,22 +88,14 @@ class Upkeep {
     return parts_.wal->sync_to(parts_.wal->end());
   }
 
-  /// Removes up to `count` ghosts, with whatever else may go from their leaves.
+  /// Removes up to `count` ghosts, with whatever else may go from their leaves; fewer on a full disk.
   Result<void> purge(std::size_t count) {
     if (ghosts_.size() == 0) return {};
-    Token token = parts_.pool->section().enter();
-    AEGIS_TRY(parts_.healthy());
-    const Timestamp now = parts_.manager.next_timestamp(token);
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto ghost = ghosts_.take();
-      if (!ghost) break;
-      const TableInfo* const info = parts_.tables.find(ghost->table);
-      if (info == nullptr || !info->state_is(TableState::open)) continue;
-      const auto unneeded = [&](std::string_view key) { return !parts_.manager.versions().holds(ghost->table, key); };
-      AEGIS_TRY(parts_.tree->purge_leaf(token, info->root, ghost->key(), now, unneeded));
-    }
-    release_pages(token);
-    return {};
+    std::int64_t drawn = 0;
+    if (space_.is_scarce()) count = space_.draw_for_purge(count, drawn);
+    const Result<void> done = count != 0 ? purge_some(count) : Result<void>{};
+    space_.done(drawn);
+    return done;
   }
 
   /// Queues a ghost unless very many wait already: scans will meet it again.
@@ -120,6 +114,22 @@ class Upkeep {
   static constexpr std::size_t ghost_quantum = 64, many_ghosts = 4096;
   static constexpr std::size_t write_back_quantum = 64;
   static constexpr std::uint64_t version_quantum = 64;
+
+  Result<void> purge_some(std::size_t count) {
+    Token token = parts_.pool->section().enter();
+    AEGIS_TRY(parts_.healthy());
+    const Timestamp now = parts_.manager.next_timestamp(token);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto ghost = ghosts_.take();
+      if (!ghost) break;
+      const TableInfo* const info = parts_.tables.find(ghost->table);
+      if (info == nullptr || !info->state_is(TableState::open)) continue;
+      const auto unneeded = [&](std::string_view key) { return !parts_.manager.versions().holds(ghost->table, key); };
+      AEGIS_TRY(parts_.tree->purge_leaf(token, info->root, ghost->key(), now, unneeded));
+    }
+    release_pages(token);
+    return {};
+  }
 
   Parts& parts_;
   Checkpointer<Chosen>& checkpointer_;

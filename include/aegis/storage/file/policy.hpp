@@ -20,6 +20,7 @@ struct OpenFlags {
   bool exclusive = false;  ///< With create: fail with already_open when it exists.
   bool direct = false;     ///< Bypass the page cache where the file system can; see File::direct().
   bool read_only = false;
+  bool alone = false;      ///< Fail with already_open while a File opened so has it, by whatever name: a hard link elsewhere.
 };
 
 /// What a backend may need to know of the file system under a directory.
@@ -86,7 +87,7 @@ concept FilePolicy =
       { files.open_directory(path, true) } -> std::same_as<Result<typename P::Directory>>;
       { files.entropy() } -> std::same_as<std::uint64_t>;
       typename P::Lock;     // what Directory::lock gives: Result<Lock>, movable
-      typename P::Mapping;  // what File::map gives: Result<Mapping>, movable, with bytes() -> MutableBytes
+      typename P::Mapping;  // what File::map gives: Result<Mapping>, movable, with bytes() -> MutableBytes, empty after a fork()
     };
 
 }  // namespace aegis::storage

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A directory of a POSIX system and the lock on it, as file/policy.hpp wants them. The directory is opened once; all
-// else is reached from its descriptor by single, checked names, never through a symbolic link. Any thread.
+// else is reached from its descriptor by single, checked names, never through a symbolic link. Any thread; a child that fork()
+// made may look and read, and gets already_open for all else.
 #pragma once
 
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/file/policy.hpp>
 #include <aegis/storage/file/posix_file.hpp>
+#include <aegis/storage/file/process_mark.hpp>
 
 #include <cerrno>
 #include <cstdint>
@@ -83,7 +85,9 @@ class PosixDirectory {
   }
 
   Result<PosixFile> open(std::string_view name, OpenFlags flags) {
+    if (!flags.read_only) AEGIS_TRY(process_.check());
     AEGIS_TRY(PosixDescriptor descriptor, open_regular(name, flags));
+    if (flags.alone) AEGIS_TRY(take_alone(descriptor.get()));
     return PosixFile{std::move(descriptor), flags.direct};
   }
 
@@ -121,17 +125,20 @@ class PosixDirectory {
   Result<void> rename(std::string_view from, std::string_view to) {
     AEGIS_TRY(const PosixName source, PosixName::from(from));
     AEGIS_TRY(const PosixName target, PosixName::from(to));
+    AEGIS_TRY(process_.check());
     if (::renameat(descriptor_.get(), source.c_str(), descriptor_.get(), target.c_str()) != 0) return posix_error("renaming of a file");
     return {};
   }
 
   Result<void> unlink(std::string_view name) {
     AEGIS_TRY(const PosixName checked, PosixName::from(name));
+    AEGIS_TRY(process_.check());
     if (::unlinkat(descriptor_.get(), checked.c_str(), 0) != 0) return posix_error("removal of a file");
     return {};
   }
 
   Result<void> sync() {
+    AEGIS_TRY(process_.check());
     if (retried([&] { return ::fsync(descriptor_.get()); }) != 0) return posix_error("sync of a directory");
     return {};
   }
@@ -209,6 +216,13 @@ class PosixDirectory {
     return descriptor;
   }
 
+  /// By flock, which readers and writers can take alike; it goes with the descriptor.
+  static Result<void> take_alone(int fd) {
+    if (retried([&] { return ::flock(fd, LOCK_EX | LOCK_NB); }) == 0) return {};
+    if (errno == EWOULDBLOCK) return Error{Errc::already_open, "file, by this name or another link to it"};
+    return posix_error("lock of a file");
+  }
+
   /// openat2 where the kernel has it; without it O_NOFOLLOW and the checked single name say the same.
   int open_beneath(const char* name, int flags) const {
     ::open_how how{};
@@ -230,6 +244,7 @@ class PosixDirectory {
   }
 
   PosixDescriptor descriptor_;
+  ProcessMark process_;  // that opened it
 };
 
 static_assert(DirectoryHandle<PosixDirectory, PosixFile>);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A regular file of a POSIX system and a mapping of it, as file/policy.hpp wants them. EINTR and short transfers are
-// dealt with here; a failed sync is reported once and never retried. Disjoint ranges from any number of threads.
+// dealt with here; a failed sync is reported once and never retried. Disjoint ranges from any number of threads; a child that
+// fork() made may read, and gets already_open for all else.
 #pragma once
 
 #include <aegis/storage/core/bytes.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/file/policy.hpp>
+#include <aegis/storage/file/process_mark.hpp>
 
 #include <cerrno>
 #include <cstddef>
@@ -68,23 +70,25 @@ class PosixDescriptor {
   int fd_;  // -1: none
 };
 
-/// A shared, writable mapping; unmapped when dropped. It outlives the File it came from.
+/// A shared, writable mapping; unmapped when dropped. It outlives the File it came from. Empty in a child that fork() made.
 class PosixMapping {
  public:
   explicit PosixMapping(MutableBytes bytes) : bytes_(bytes) {}
-  PosixMapping(PosixMapping&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+  PosixMapping(PosixMapping&& other) noexcept : bytes_(std::exchange(other.bytes_, {})), process_(std::move(other.process_)) {}
   PosixMapping& operator=(PosixMapping&& other) noexcept {
     std::swap(bytes_, other.bytes_);
+    std::swap(process_, other.process_);
     return *this;
   }
   ~PosixMapping() {
     if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
   }
 
-  MutableBytes bytes() const { return bytes_; }
+  MutableBytes bytes() const { return process_.is_here() ? bytes_ : MutableBytes{}; }
 
  private:
   MutableBytes bytes_;  // empty: none
+  ProcessMark process_;
 };
 
 class PosixFile {
@@ -110,6 +114,7 @@ class PosixFile {
   }
 
   Result<void> write_at(std::uint64_t offset, Bytes from) {
+    AEGIS_TRY(process_.check());
     for (std::size_t done = 0; done < from.size();) {
       const ::ssize_t put = ::pwrite(descriptor_.get(), from.data() + done, from.size() - done, static_cast<::off_t>(offset + done));
       if (put < 0 && errno == EINTR) continue;
@@ -122,6 +127,7 @@ class PosixFile {
 
   /// write_at and sync_data of those bytes in one call, which a direct file on a device with FUA does in one command.
   Result<void> write_durable_at(std::uint64_t offset, Bytes from) {
+    AEGIS_TRY(process_.check());
     for (std::size_t done = 0; done < from.size();) {
       const ::iovec piece{const_cast<std::byte*>(from.data()) + done, from.size() - done};
       const ::ssize_t put = ::pwritev2(descriptor_.get(), &piece, 1, static_cast<::off_t>(offset + done), RWF_DSYNC);
@@ -182,6 +188,7 @@ class PosixFile {
   /// Refused on file systems not known to overwrite written bytes in place: there a store into the mapping may need
   /// room, and a full disk would be a SIGBUS. The pages are read ahead in the background.
   Result<PosixMapping> map(std::uint64_t offset, std::size_t length) {
+    AEGIS_TRY(process_.check());
     if (direct() || length == 0 || !overwrites_in_place()) return Error::os(Errc::io, EOPNOTSUPP, "mapping of a file");
     AEGIS_TRY(const std::uint64_t bytes, size());
     if (offset > bytes || length > bytes - offset) return Error{Errc::invalid_argument, "mapping beyond a file's end at offset", offset};
@@ -192,8 +199,10 @@ class PosixFile {
   }
 
  private:
+  /// What changes the file, or takes the report of a failed write that is for its owner.
   template <class Call>
-  static Result<void> checked(Call&& call, const char* subject, std::uint64_t id = Error::no_id) {
+  Result<void> checked(Call&& call, const char* subject, std::uint64_t id = Error::no_id) const {
+    AEGIS_TRY(process_.check());
     for (;;) {
       if (call() == 0) return {};
       if (errno != EINTR) return posix_error(subject, id);
@@ -239,6 +248,7 @@ class PosixFile {
   }
 
   PosixDescriptor descriptor_;
+  ProcessMark process_;          // that opened it
   std::uint32_t alignment_ = 1;  // above 1 exactly while the descriptor has O_DIRECT
 };
 

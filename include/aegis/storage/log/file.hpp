@@ -129,7 +129,8 @@ class FileLog {
   }
 
   /// So many bytes from end() on. Not cumulative: who lets several appends come at once asks for their sum. What it
-  /// promises is written already; one spare segment is left beside it. no_space when the disk cannot hold it.
+  /// promises is written already; one spare segment is left beside it, or half of one where the disk is full. no_space when
+  /// the disk cannot hold it.
   Result<void> reserve(std::uint64_t bytes) {
     AEGIS_TRY(alive());
     if (bytes > max_bytes()) return Error{Errc::busy, "log smaller than the bytes wanted, which are", bytes};

@@ -113,6 +113,9 @@ class SegmentName {
   }
   operator std::string_view() const { return {text_, size_}; }
 
+  /// Spares have lower numbers than this, however long a log lives.
+  static constexpr std::uint64_t spare_limit = std::uint64_t{1} << 63;
+
   /// The id in a file's name, if it is one of that role.
   static Maybe<std::uint64_t> parse(SegmentRole role, std::string_view name) {
     const std::string_view prefix = prefix_of(role);

@@ -58,7 +58,6 @@ class SegmentChain {
     set_room();
     return {};
   }
-  void leave_out(std::uint64_t id) { maker_.leave_out(id); }
   /// The first segment of a log, or of one that begins again: leftovers below `sequence` count no more once it is there.
   Result<void> start(Lsn first, std::uint64_t sequence) { return link({.identity = identity_, .first = first, .sequence = sequence, .restart = true}); }
 
@@ -70,7 +69,11 @@ class SegmentChain {
       if (has_room(target)) return {};  // else trim() came between
     }
     const Guard one_maker{making_};
-    while (!has_room(target)) AEGIS_TRY(make_spare());
+    while (!has_room(target)) {
+      const Result<void> made = make_spare();
+      if (!made && made.error().code() == Errc::no_space && target <= last_room()) break;
+      AEGIS_TRY(made);
+    }
     promise(target);
     return {};
   }
@@ -193,12 +196,21 @@ class SegmentChain {
     if (chain_.empty()) return;
     Lsn room = chain_.back().limit();
     for (std::size_t i = 0; i + 1 < spares_.size(); ++i) room = room + spares_[i].capacity();
+    if (spares_.empty() && is_full_) room = Lsn{number(room) - half(chain_.back())};
     room_.store(number(room));  // in one order with promised_: who promises sees what trim() took, or trim() the promise
     const Segment& last = chain_.back();
     const bool has_one_ready = spares_.size() > 1;
     spare_due_.store(has_one_ready ? ~std::uint64_t{0} : number(last.first()) + (last.limit() - last.first()) / 2, std::memory_order_relaxed);
   }
   bool has_room(Lsn target) const { return number(target) <= room_.load(); }
+  /// On a full disk commits may have half of the last spare too: a checkpoint, which then fits still, makes spares again.
+  Lsn last_room() {
+    const Guard guard{mutex_};
+    is_full_ = true;
+    set_room();
+    return Lsn{room_.load()} + (spares_.empty() ? 0 : half(spares_.back()));
+  }
+  static std::uint64_t half(const Segment& segment) { return segment.capacity() / 2 / unit_bytes * unit_bytes; }
   void put_back(Owned<Segment> spare) {
     spares_.push_back(std::move(spare));
     set_room();
@@ -215,6 +227,10 @@ class SegmentChain {
     const std::uint64_t wanted = maker_.next_size(file_bytes()), size = wanted != 0 ? wanted : otherwise;
     if (size == 0) return Error{Errc::busy, "log at its max_bytes, which are", max_bytes()};
     AEGIS_TRY(Owned<Segment> made, maker_.make(size));
+    {
+      const Guard guard{mutex_};
+      is_full_ = false;
+    }
     return add_spare(std::move(made));
   }
 
@@ -269,6 +285,7 @@ class SegmentChain {
   mutable Mutex mutex_;      // guards the queues and total_bytes_; held over no system call
   SegmentQueue<Segment> chain_;   // ascending; each has room in both queues
   SegmentQueue<Segment> spares_;
+  bool is_full_ = false;           // the disk, when a spare was last wanted
   Segment* tail_ = nullptr;        // chain_.back(); changed by the appender only, under mutex_
   std::uint64_t total_bytes_ = 0;  // of all files; at most max_bytes() but for need_spare() and a former life with a larger one
   std::atomic<std::uint64_t> begin_{0};                      // first LSN of the chain

@@ -20,16 +20,14 @@
 
 namespace aegis::storage {
 
-/// Zeroed memory that direct I/O accepts; empty when there was none.
+/// Memory that direct I/O accepts, not set to anything; empty when there was none.
 class AlignedBuffer {
  public:
   static constexpr std::size_t alignment = 4096;
 
   AlignedBuffer() = default;
   explicit AlignedBuffer(std::size_t size)
-      : bytes_(static_cast<std::byte*>(::operator new(size, std::align_val_t{alignment}, std::nothrow))), size_(bytes_ ? size : 0) {
-    if (bytes_) std::memset(bytes_.get(), 0, size);
-  }
+      : bytes_(static_cast<std::byte*>(::operator new(size, std::align_val_t{alignment}, std::nothrow))), size_(bytes_ ? size : 0) {}
   MutableBytes bytes() { return {bytes_.get(), size_}; }
   explicit operator bool() const { return bytes_ != nullptr; }
 
@@ -64,6 +62,7 @@ class SegmentFile {
     AEGIS_TRY(file.allocate(0, size));
     AlignedBuffer zeros{size < fill_bytes ? static_cast<std::size_t>(size) : fill_bytes};
     if (!zeros) return Error{Errc::out_of_memory, "making of a log segment"};
+    std::memset(zeros.bytes().data(), 0, zeros.bytes().size());
     for (std::uint64_t at = 0; at < size;) {
       const std::size_t step = size - at < zeros.bytes().size() ? static_cast<std::size_t>(size - at) : zeros.bytes().size();
       AEGIS_TRY(file.write_at(at, zeros.bytes().first(step)));
@@ -114,7 +113,9 @@ class SegmentFile {
   Result<void> write(Lsn at, Bytes from, MutableBytes bounce) {
     AEGIS_ASSERT(at >= first_ && from.size() <= limit_ - at);
     if (method_ == WriteMethod::mapped) {
-      copy_bytes(mapping_->bytes().subspan(static_cast<std::size_t>(at - first_)), from);
+      const MutableBytes mapped = mapping_->bytes();
+      if (mapped.empty()) return Error{Errc::already_open, "log of the process before fork()"};
+      copy_bytes(mapped.subspan(static_cast<std::size_t>(at - first_)), from);
       return {};
     }
     if (method_ == WriteMethod::buffered) return file_.write_at(offset_of(at), from);

@@ -4,6 +4,7 @@
 // know which segments there are. Any thread, for different segments.
 #pragma once
 
+#include <aegis/storage/core/assert.hpp>
 #include <aegis/storage/core/owned.hpp>
 #include <aegis/storage/core/result.hpp>
 #include <aegis/storage/file/policy.hpp>
@@ -39,8 +40,9 @@ class SegmentMaker {
   bool failed() const { return failed_.load(std::memory_order_acquire); }
 
   /// No spare that is made later gets this number: a file that is there has it. Before any other thread knows of the log,
-  /// or for a number that was drawn here.
+  /// or for a number that was drawn here. Numbers that are found are below SegmentName::spare_limit, so none is ever the last.
   void leave_out(std::uint64_t id) {
+    AEGIS_ASSERT(id != ~std::uint64_t{0});
     if (id >= next_spare_.load(std::memory_order_relaxed)) next_spare_.store(id + 1, std::memory_order_relaxed);
   }
 

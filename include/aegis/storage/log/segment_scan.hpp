@@ -66,11 +66,10 @@ class SegmentScan {
     for (const std::string& name : names) {
       if (const auto sequence = SegmentName::parse(SegmentRole::wal, name)) AEGIS_TRY(take(SegmentRole::wal, *sequence, segments_));
       if (const auto id = SegmentName::parse(SegmentRole::spare, name)) AEGIS_TRY(take(SegmentRole::spare, *id, spares_));
-      if (const auto id = SegmentName::parse(SegmentRole::fresh, name)) {
-        chain_.leave_out(*id);
-        leftovers_.push_back(name);
-      }
+      if (SegmentName::parse(SegmentRole::fresh, name)) leftovers_.push_back(name);
     }
+    for (const auto& segment : segments_)
+      if (segment->id() == ~std::uint64_t{0}) return Error{Errc::corrupt_log, "number of log segment", segment->id()};  // none can follow
     if (segments_.empty() && !options_.create) return Error{Errc::corrupt_log, "log without any segment"};
     for (Segments* owned : {&segments_, &spares_})
       sort(owned->data(), owned->size(), [](const Owned<Segment>& a, const Owned<Segment>& b) { return a->id() < b->id(); });
@@ -124,26 +123,33 @@ class SegmentScan {
   Result<void> adopt_files() {
     const std::uint64_t newest = segments_.empty() ? 0 : segments_.back()->id();
     if (options_.create) first_ = segments_.size();
-    for (std::size_t i = 0; i < first_; ++i) leftovers_.emplace_back(SegmentName{SegmentRole::wal, segments_[i]->id()});
     for (std::size_t i = first_; i < segments_.size(); ++i) AEGIS_TRY(chain_.add_segment(std::move(segments_[i]), headers_[i]));
     for (auto& spare : spares_) {
       const std::uint64_t id = spare->id(), size = spare->size_bytes();
-      if (size % Chain::unit_bytes == 0 && size >= Segment::smallest_bytes) {
+      const bool fits = !options_.create || size <= options_.max_bytes / 2;  // a new log keeps room for its second file
+      if (fits && size % Chain::unit_bytes == 0 && size >= Segment::smallest_bytes && id < SegmentName::spare_limit) {
         AEGIS_TRY(chain_.add_spare(std::move(spare)));
         continue;
       }
-      chain_.leave_out(id);  // a new spare of its number would be cleared away in its place
       leftovers_.emplace_back(SegmentName{SegmentRole::spare, id});
     }
+    AEGIS_TRY(unlink_leftovers());  // before a new spare may get the number of one
+    for (std::size_t i = 0; i < first_; ++i) leftovers_.emplace_back(SegmentName{SegmentRole::wal, segments_[i]->id()});
     if (options_.create) AEGIS_TRY(chain_.start(options_.start, newest + 1));
+    return {};
+  }
+  Result<void> unlink_leftovers() {
+    for (const std::string& name : leftovers_) AEGIS_TRY(chain_.directory().unlink(name));
+    any_left_over_ = any_left_over_ || !leftovers_.empty();
+    leftovers_.clear();
     return {};
   }
 
   /// Then the spare that a log always has; an old log opens without it on a full disk.
   Result<void> clear_leftovers() {
-    for (const std::string& name : leftovers_) AEGIS_TRY(chain_.directory().unlink(name));
+    AEGIS_TRY(unlink_leftovers());
     AEGIS_TRY(chain_.trim(options_.max_bytes, false));
-    if (!leftovers_.empty()) AEGIS_TRY(chain_.directory().sync());
+    if (any_left_over_) AEGIS_TRY(chain_.directory().sync());
     const auto spare = chain_.ensure_spares(1);
     const bool bearable = spare || (!options_.create && (spare.error().code() == Errc::no_space || spare.error().code() == Errc::busy));
     if (!bearable) return spare.error();
@@ -156,6 +162,7 @@ class SegmentScan {
   Owned<SegmentHeader[]> headers_;      // of segments_, from first_ on
   std::size_t first_ = 0;               // where the chain begins in segments_
   std::vector<std::string> leftovers_;  // files that no log needs
+  bool any_left_over_ = false;          // and some were removed
 };
 
 }  // namespace aegis::storage

@@ -68,6 +68,7 @@ Result<StoredValue> BTree<Pool, Allocator>::place(Token& token, TableRoot root, 
       PageType& page = handle.page();
       const View leaf{page};
       const auto found = leaf.search(key);
+      if (key.size() < page.prefix_bytes()) return Error{Errc::corrupt_page, "leaf", number(last_leaf_)};
       const LeafCell cell{key.substr(page.prefix_bytes()), value};
       const auto before = found.exact ? leaf.cell(found.row) : std::nullopt;
       if (found.exact && !before) return Error{Errc::corrupt_page, "leaf", number(last_leaf_)};

@@ -121,7 +121,9 @@ class TreeDestroy {
         AEGIS_TRY(allocator_.expect_frees(pages));
         page.remove_at(row + 1);
       } else {
-        const Fences fences = *leaf.fences();
+        const Maybe<Fences> found = leaf.fences();
+        if (!found || found->low.size() > max_key_bytes(page_bytes) || found->high.size() > max_key_bytes(page_bytes)) return Error{Errc::corrupt_page, "leaf", number(id)};
+        const Fences fences = *found;
         char low[max_key_bytes(page_bytes)], high[max_key_bytes(page_bytes)];
         fences.low.copy(low, sizeof low);
         fences.high.copy(high, sizeof high);

@@ -43,10 +43,10 @@ class TreeMerge {
   /// Merges the children `index` and `index + 1` of a parent if they fit one page.
   Result<bool> merge_children(Token& token, TableId table, PageId parent_id, std::size_t index, Timestamp timestamp) {
     AEGIS_TRY(const Pair pair, pool_.read(parent_id, [&](const PageType& page) { return pair_of(View{page}, index); }));
-    if (!pair.good) return Error{Errc::corrupt_page, "tree node", number(parent_id)};
-    AEGIS_TRY(load(pair.left));
+    if (!pair.good || pair.left == pair.right || pair.left == parent_id || pair.right == parent_id) return broken(parent_id);
+    AEGIS_TRY(load(table, pair.left));
     AEGIS_TRY(const Sum sum, pool_.read(pair.right, [&](const PageType& page) { return sum_with(View{page}); }));
-    if (sum.bytes == 0) return Error{Errc::corrupt_page, "tree node", number(pair.right)};
+    if (sum.bytes == 0) return broken(pair.right);
     if (sum.bytes > sum.limit) return false;
     AEGIS_TRY(allocator_.expect_frees(1));
     AEGIS_TRY(perform(token, table, parent_id, pair, index));
@@ -62,7 +62,8 @@ class TreeMerge {
         return node.is_inner() && node.rows() == 0 ? node.child(0).value_or(PageId{}) : PageId{};
       }));
       if (child_id == PageId{}) return freed;
-      AEGIS_TRY(load(child_id));
+      if (child_id == root.root) return broken(child_id);
+      AEGIS_TRY(load(root.table, child_id));
       AEGIS_TRY(allocator_.expect_frees(1));
       {
         AEGIS_TRY(auto top, pool_.exclusive(token, root.root));
@@ -117,7 +118,7 @@ class TreeMerge {
   Sum sum_with(const View& right) const {
     const View left{left_};
     const auto low = left.fences(), high = right.fences();
-    if (!low || !high || left_.level() != right.page().level() || low->high != high->low) return {};
+    if (!low || !high || !low->has_high || left_.level() != right.page().level() || low->high != high->low) return {};
     const Fences all{low->low, high->high, high->has_high};
     std::size_t bytes = bytes_under(left, 0, left.rows(), all) + bytes_under(right, 0, right.rows(), all) - fence_bytes(all);
     if (!left.is_leaf()) bytes += page_slot_bytes + child_bytes + low->high.size() - all.prefix_bytes();
@@ -130,6 +131,7 @@ class TreeMerge {
     AEGIS_TRY(auto left, pool_.exclusive(token, pair.left));
     AEGIS_TRY(auto right, pool_.exclusive(token, pair.right));
     const View old{left_}, other{right.page()};
+    if (!other.well_formed() || right.page().owner() != table) return broken(pair.right);
     const Fences low = *old.fences(), high = *other.fences();
     PageType& page = left.page();
     begin_node(page, table, left_.level(), {low.low, high.high, high.has_high});
@@ -146,12 +148,14 @@ class TreeMerge {
     return {};
   }
 
-  Result<void> load(PageId id) {
+  static Error broken(PageId id) { return Error{Errc::corrupt_page, "tree node", number(id)}; }
+
+  Result<void> load(TableId table, PageId id) {
     AEGIS_TRY(const bool copied, pool_.read(id, [&](const PageType& page) {
       left_ = page;
       return true;
     }));
-    if (!copied || !View{left_}.well_formed()) return Error{Errc::corrupt_page, "tree node", number(id)};
+    if (!copied || !View{left_}.well_formed() || left_.owner() != table) return broken(id);
     return {};
   }
 

@@ -47,16 +47,30 @@ class TreeSplit {
     const View old{old_};
     Cut cut;
     if (!choose(old, key, row_bytes, cut)) return Error{Errc::corrupt_page, "tree node", number(path.ids[depth])};
-    AEGIS_TRY(const bool has_room, pool_.read(path.ids[depth - 1], [&](const PageType& parent) {
-      return inner_row_bytes(parent, cut.separator) <= parent.free_bytes();
-    }));
-    if (!has_room) return split(token, root, path, depth - 1, key, page_slot_bytes + child_bytes + cut.separator.size());
+    const PageId above = path.ids[depth - 1];
+    AEGIS_TRY(const Parent parent, pool_.read(above, [&](const PageType& page) { return parent_for(page, cut.separator); }));
+    if (!parent.good) return Error{Errc::corrupt_page, "tree node", number(above)};
+    if (!parent.has_room) return split(token, root, path, depth - 1, key, page_slot_bytes + child_bytes + cut.separator.size());
 
     AEGIS_TRY(const PageId right_id, allocator_.allocate(token));
-    const Result<void> done = perform(token, root.table, path.ids[depth - 1], path.ids[depth], right_id, cut);
+    if (right_id == above || right_id == path.ids[depth]) return marked_free(right_id);
+    const Result<void> done = perform(token, root.table, above, path.ids[depth], right_id, cut);
     if (!done) forget(token, right_id);
     return done;
   }
+
+  struct Parent {
+    bool good = false, has_room = false;
+  };
+  // Good: the separator can be its key.
+  static Parent parent_for(const PageType& page, std::string_view separator) {
+    const View node{page};
+    const auto all = node.fences();
+    if (!node.is_inner() || !all || !LeafPosition::at(separator).within(*all) || page.prefix_bytes() != all->prefix_bytes()) return {};
+    return {true, inner_row_bytes(page, separator) <= page.free_bytes()};
+  }
+  // The page is not given back: it is used.
+  static Error marked_free(PageId id) { return Error{Errc::corrupt_page, "page that is used but marked free", number(id)}; }
 
   Result<void> perform(Token& token, TableId table, PageId parent_id, PageId left_id, PageId right_id, const Cut& cut) {
     AEGIS_TRY(auto right, pool_.create(token, right_id));
@@ -85,6 +99,7 @@ class TreeSplit {
     AEGIS_TRY(load(root.root));
     if (old_.level() + std::size_t{1} >= max_tree_levels) return Error{Errc::too_large, "levels of table", number(root.table)};
     AEGIS_TRY(const PageId child_id, allocator_.allocate(token));
+    if (child_id == root.root) return marked_free(child_id);
     const auto level = static_cast<std::uint8_t>(old_.level() + 1);
     const auto perform_growth = [&]() -> Result<void> {
       AEGIS_TRY(auto child, pool_.create(token, child_id));

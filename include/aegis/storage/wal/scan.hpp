@@ -112,7 +112,7 @@ class LogWalker {
       if (bytes.size() < log_frame_header_bytes) return Maybe<LogFrame>{};
       Maybe<std::size_t> candidate;
       const std::size_t starts = bytes.size() - log_frame_header_bytes + 1;
-      for (std::size_t i = 0; i < starts && !candidate; ++i)
+      for (std::size_t i = past_zeros(bytes, 0); i < starts && !candidate; i = past_zeros(bytes, i + 1))
         if (promising(bytes.data() + i, from + i, bad, wanted)) candidate = i;
       if (!candidate) {
         from = from + starts;
@@ -125,6 +125,17 @@ class LogWalker {
     }
   }
 
+  /// A start at or after `from`; none before it is promising, for nothing was ever written there. Most of a tail is that.
+  static std::size_t past_zeros(Bytes bytes, std::size_t from) {
+    constexpr std::size_t step = 64, seen = step + 16;
+    for (; from + seen <= bytes.size(); from += step) {
+      std::uint64_t any = load_le<std::uint64_t>(bytes.data() + from);
+      if (any != 0) return from;
+      for (std::size_t i = 8; i < seen; i += 8) any |= load_le<std::uint64_t>(bytes.data() + from + i);
+      if (any != 0) return from;
+    }
+    return from;
+  }
   bool promising(const std::byte* at, Lsn lsn, Lsn bad, const FrameWanted& wanted) const {
     if (load_le<std::uint64_t>(at) == 0 && load_le<std::uint64_t>(at + 8) == 0) return false;  // never written; one true frame in 2^128
     const LogFrameHeader header = probe_.header_at(at, lsn);

@@ -158,6 +158,7 @@ class Wal {
   /// of frames. Appends go on beside it; drop_before must not.
   Result<void> check(const WalPosition& from) {
     const Lsn end = durable();
+    if (from.lsn < log_.begin() || from.lsn > end) return Error{Errc::corrupt_log, "checkpoint where the log cannot be, at LSN", number(from.lsn)};
     LogWalker<Log, Checksum> walker{log_, options_.identity, from, max_payload_};
     for (LogFrame frame; walker.position() < end;) {
       AEGIS_TRY(const bool more, walker.next(frame));
@@ -320,7 +321,7 @@ class Wal {
       const std::uint64_t bytes = wanted > from ? wanted - from : 0, generous = bytes + options_.buffer_bytes / 4;
       Lsn until = from + generous;
       Result<void> promised = log_.reserve(generous);
-      if (!promised && promised.error().code() == Errc::busy) {
+      if (!promised && (promised.error().code() == Errc::busy || promised.error().code() == Errc::no_space)) {
         until = from + bytes;
         promised = log_.reserve(bytes);
       }
