@@ -3,6 +3,7 @@
 //   name                      also the folder of its seeds;
 //   run(Bytes)                takes any bytes; throws Violation when the library broke a promise;
 //   mutate(Data&, Dice&)      changes an input where it matters, and makes checksums right again;
+//   fragile                   optional: the fuzzer makes few changes at once;
 //   seeds() -> vector<Data>   where fuzzing begins; make_seeds.cpp writes them to seeds/<name>/.
 // libFuzzer drives them through driver.hpp, the ordinary test suite through replay.hpp.
 #pragma once

@@ -26,13 +26,47 @@ namespace testing = aegis::storage::testing;
 using testing::SimulatedDisk, testing::SimulatedMedium;
 using SimulatedBackend = ExtentBackend<testing::SimulatedFiles>;
 
-/// Name -> content.
-using Image = std::map<std::string, Data>;
+/// Name -> content. Large contents leave their memory to later ones: most of an input's time went to the page faults of
+/// fresh mappings.
+class Image : public std::map<std::string, Data> {
+ public:
+  Image() = default;
+  Image(Image&&) = default;
+  Image& operator=(Image&&) = delete;
+  ~Image() {
+    for (auto& [name, content] : *this)
+      if (content.capacity() >= 512 << 10 && shelf().size() < 3) shelf().push_back(std::move(content));
+  }
+
+  Data& make(const std::string& file, std::size_t size) {
+    Data& content = (*this)[file];
+    if (size >= 512 << 10 && content.capacity() < size && !shelf().empty()) {
+      content = std::move(shelf().back());
+      shelf().pop_back();
+    }
+    content.assign(size, std::byte{});
+    return content;
+  }
+
+ private:
+  static std::vector<Data>& shelf() {
+    static std::vector<Data> all;
+    return all;
+  }
+};
+
+/// The first byte from `at` on that is not zero, or the end.
+inline std::size_t end_of_zeros(Bytes bytes, std::size_t at) {
+  static constexpr std::array<std::byte, 4096> zeros{};
+  for (const std::size_t step : {std::size_t{4096}, std::size_t{64}})
+    while (bytes.size() - at >= step && std::memcmp(bytes.data() + at, zeros.data(), step) == 0) at += step;
+  while (at < bytes.size() && bytes[at] == std::byte{}) ++at;
+  return at;
+}
 
 inline constexpr std::size_t longest_file = 6 << 20, most_files = 12;
 
 inline SimulatedMedium medium_of(const Image& image) {
-  static constexpr std::array<std::byte, 4096> zeros{};
   SimulatedMedium medium;
   SimulatedMedium::Directory& directory = medium.directories["store"];
   directory.durable = true;
@@ -40,9 +74,10 @@ inline SimulatedMedium medium_of(const Image& image) {
     const testing::FileNumber number = medium.files.size() + 1;
     SimulatedMedium::File& file = medium.files[number];
     file.durable.allocate(0, content.size());
-    for (std::size_t at = 0; at < content.size(); at += 4096) {
-      const Bytes part = Bytes{content}.subspan(at, std::min<std::size_t>(4096, content.size() - at));
-      if (std::memcmp(part.data(), zeros.data(), part.size()) != 0) file.durable.write(at, part);
+    for (std::size_t at = 0; (at = end_of_zeros(content, at)) < content.size();) {
+      const std::size_t end = std::min<std::size_t>(at / 4096 * 4096 + 4096, content.size());
+      file.durable.write(at, Bytes{content}.subspan(at, end - at));
+      at = end;
     }
     file.seen = file.durable;
     file.durable_size = file.size = content.size();
@@ -69,16 +104,11 @@ inline Data packed(const Image& image) {
   for (const auto& [name, content] : image) {
     output.byte(static_cast<std::uint8_t>(name.size())).put_text(name).put(static_cast<std::uint32_t>(content.size()));
     std::size_t done = 0, at = 0;
-    const auto zeros_at = [&](std::size_t from, std::size_t most) {
-      static constexpr std::array<std::byte, 256> zeros{};
-      std::size_t count = 0;
-      while (count + 256 <= most && from + count + 256 <= content.size() && std::memcmp(&content[from + count], zeros.data(), 256) == 0) count += 256;
-      while (count < most && from + count < content.size() && content[from + count] == std::byte{}) ++count;
-      return count;
-    };
-    while ((at += zeros_at(at, content.size())) < content.size()) {
-      std::size_t end = at;
-      while (end < content.size() && end - at < 60'000 && zeros_at(end, 9) < 9) ++end;
+    while ((at = end_of_zeros(content, at)) < content.size()) {
+      std::size_t end = at + 1, last = at;  // `last` is no zero; nine zeros are worth a piece of their own
+      for (; end < content.size() && end - at < 60'000 && end - last < 9; ++end)
+        if (content[end] != std::byte{}) last = end;
+      end = last + 1;
       output.put(static_cast<std::uint32_t>(at - done)).put(static_cast<std::uint16_t>(end - at)).put_bytes(Bytes{content}.subspan(at, end - at));
       done = at = end;
     }
@@ -90,7 +120,7 @@ inline Image unpacked(Input& input) {
   Image image;
   for (std::size_t files = input.byte() % (most_files + 1); files != 0 && !input.empty(); --files) {
     const std::string name = input.text(input.byte());
-    Data content(input.take<std::uint32_t>() % (longest_file + 1));
+    Data& content = image.make(name, input.take<std::uint32_t>() % (longest_file + 1));
     for (std::size_t at = 0; !input.empty();) {
       at += input.take<std::uint32_t>();
       const Bytes piece = input.bytes(input.take<std::uint16_t>());
@@ -100,7 +130,6 @@ inline Image unpacked(Input& input) {
       copy_bytes(MutableBytes{content}.subspan(at), fitting);
       at += fitting.size();
     }
-    image[name] = std::move(content);
   }
   return image;
 }

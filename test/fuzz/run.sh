@@ -21,10 +21,11 @@ case ${1:-} in
   [0-9]*) seconds=$1; shift ;;
 esac
 harnesses=${*:-z1_page z2_block z3_log z4_metadata z5_directory z6_operations z7_order}
-export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=0:detect_stack_use_after_return=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=0:detect_stack_use_after_return=0:quarantine_size_mb=48:malloc_context_size=10 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 total=0 broken=0
 for harness in $harnesses; do
-  clang++-19 -std=c++20 -O1 -g1 -fno-sanitize-recover=all -fsanitize=fuzzer,address,undefined -Iinclude -Itest "test/fuzz/$harness.cpp" -o "$build/$harness" \
+  clang++-19 -std=c++20 -O2 -g1 -fno-sanitize-recover=all -fsanitize=fuzzer,address,undefined \
+    -fsanitize-coverage-ignorelist=test/fuzz/coverage.txt -Iinclude -Itest "test/fuzz/$harness.cpp" -o "$build/$harness" \
     -llz4 -lzstd -lsnappy -pthread
   mkdir -p "$build/corpus/$harness"
   said=$build/$harness.txt

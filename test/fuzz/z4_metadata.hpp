@@ -200,7 +200,9 @@ struct MetadataHarness {
     std::array<std::byte, Superblock::slot_bytes> slot;
     super.encode(slot);
     for (unsigned i = 0; i < 2; ++i) copy_bytes(MutableBytes{content}.subspan(Superblock::slot_offset(Superblock::first_slot(super.generation) + i)), slot);
-    open(Image{{"data", content}}, content, blocks, sound && more_blocks + more_bytes + more_used == 0);
+    Image image;
+    image.emplace("data", content);
+    open(image, content, blocks, sound && more_blocks + more_bytes + more_used == 0);
   }
 
   /// Fills `blocks` with what can be read of the map, also where it is not sound.
