@@ -11,10 +11,6 @@ for word in "$@"; do
     *) sed -n '4,5s/^# //p' "$0" >&2; exit 2 ;;
   esac
 done
-sh .packaging/need.sh g++:g++ meson:meson ninja:ninja-build pkg-config:pkgconf boost/intrusive/list.hpp:libboost-dev xxhash.h:libxxhash-dev doctest/doctest.h:doctest-dev
-build=build-bench
-mkdir -p $build
-if [ -f $build/build.ninja ]; then meson setup --reconfigure $build >$build/configure.txt 2>&1; else meson setup $build -Doptimization=3 >$build/configure.txt 2>&1; fi || { cat $build/configure.txt; exit 1; }
-ninja -C $build test/bench/isolation_costs >$build/output.txt 2>&1 || { tail -n 40 $build/output.txt; exit 1; }
+program=isolation_costs; . test/bench/build.sh
 echo "in memory, asynchronous durability, $(nproc) processors, load $(cut -d' ' -f1-3 /proc/loadavg)"
 exec $build/test/bench/isolation_costs "$@"

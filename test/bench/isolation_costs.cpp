@@ -10,7 +10,7 @@
 #include <aegis/storage/isolation/two_phase_locking.hpp>
 #include <aegis/storage/wal/durability.hpp>
 
-#include "common.hpp"
+#include "results.hpp"
 
 #include <optional>
 #include <thread>
@@ -30,15 +30,6 @@ struct Sizes {
   double seconds = 0.1;   // of one measurement on the hot row
   unsigned threads = 8;
 };
-
-template <class R>
-auto need(R&& result, const char* what) {
-  if (!result) fail(std::string{what} + ": " + result.error().message());
-  if constexpr (!std::is_void_v<decltype(*result)>) return std::move(*result);
-}
-void must(bool holds, const std::string& what) {
-  if (!holds) fail("WRONG: " + what);
-}
 
 double median(std::vector<double> of) {
   std::sort(of.begin(), of.end());

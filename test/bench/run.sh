@@ -16,12 +16,8 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-sh .packaging/need.sh g++:g++ meson:meson ninja:ninja-build pkg-config:pkgconf python3:python3 boost/intrusive/list.hpp:libboost-dev xxhash.h:libxxhash-dev doctest/doctest.h:doctest-dev
 [ $peers = no ] || sh .packaging/need.sh -- lmdb.h:liblmdb-dev rocksdb/db.h:librocksdb-dev
-build=build-bench
-mkdir -p $build
-if [ -f $build/build.ninja ]; then meson setup --reconfigure $build >$build/configure.txt 2>&1; else meson setup $build -Doptimization=3 >$build/configure.txt 2>&1; fi || { cat $build/configure.txt; exit 1; }
-ninja -C $build test/bench/bench >$build/output.txt 2>&1 || { tail -n 40 $build/output.txt; exit 1; }
+program=bench; . test/bench/build.sh
 bench=$build/test/bench/bench
 dir=${dir:-$build/bench.data}
 out=$build/results.jsonl
