@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Runs a programme of the tests, of isolation or of durability, and prints what each did, gave and took.
 
-usage: programme.py BUILD short|long [isolation|durability]      by hand: sh test/run.sh --isolation [long], --durability [long]
-       programme.py BUILD targets [isolation|durability]         what must be built before, for ninja
+usage: programme.py BUILD short|long [isolation|durability [SUITE...]]   by hand: sh test/run.sh --isolation [long], --durability [long]
+       programme.py BUILD targets [isolation|durability]                 what must be built before, for ninja
        programme.py --self-test
 Isolation: every test of isolation levels, locks and versions. The long form takes every interleaving, a million list-append
 transactions a level and a minute of each bank.
 Durability: power cuts, killed processes, file systems shut down, failing calls, damaged bytes, failing allocations, backups,
 hostile directories, and planted bugs that each of them must find. The long form takes 150,000 recoveries, 2,000 kills, every
-call and every bit, and all planted bugs; the short one five of them, other ones every day.
+call and every bit, that one under AddressSanitizer and UndefinedBehaviorSanitizer, and all planted bugs; the short one five of
+them, other ones every day. Without the rest:  programme.py build long durability damage
 AEGIS_SECONDS, AEGIS_ROUNDS, AEGIS_TRANSACTIONS, AEGIS_RECOVERIES and AEGIS_SEED of the environment go before that. What the
 programs print, with all of their figures, is kept in BUILD/programme. The last line says `N passed, N failed`; not 0 when one
 failed. What cannot be run on this machine is told, with its reason, and counts as neither.
@@ -16,6 +17,8 @@ failed. What cannot be run on this machine is told, with its reason, and counts 
 import os
 import pathlib
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,7 +38,7 @@ ISOLATION = [
 ]
 DURABILITY = [
     ("power cuts", ["engine/power_cut"], {"AEGIS_RECOVERIES": "150000", "AEGIS_SECONDS": "20"}),
-    ("crashes", ["engine/crash", "engine/model", "engine/model_async"], {"AEGIS_SECONDS": "60"}),
+    ("crashes", ["engine/open_syncs", "engine/real_syncs", "engine/crash", "engine/model", "engine/model_async"], {"AEGIS_SECONDS": "60"}),
     ("kills", ["engine/kill_cycles", "engine/recovery"], {"AEGIS_ROUNDS": "60"}),
     ("file systems", ["engine/file_system_shutdown"], {"AEGIS_ROUNDS": "200"}),
     ("failing calls", ["engine/failing_calls"], {"AEGIS_SECONDS": "1"}),
@@ -52,6 +55,9 @@ DURABILITY = [
 PROGRAMMES = {"isolation": ISOLATION, "durability": DURABILITY}
 PLANTED_BUGS = "durability*"  # tables of mutants/ that belong to the durability programme
 FEW_BUGS = 5
+SANITIZED = {"engine/bit_flips"}  # by the long form, which builds them itself
+SANITIZERS = ["-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITIZER_OPTIONS = {"ASAN_OPTIONS": "halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 WATCHDOG_SECONDS = {"short": 900, "long": None}  # for what hangs
 # How programs tell what they did, in the words of their figures; each number that is found is added up.
 FIGURES = [
@@ -101,7 +107,17 @@ def planted_bugs(form):
         return None
     today = int(time.time() // 86400) * FEW_BUGS
     chosen = [PLANTED_BUGS] if form == "long" else sorted({names[(today + i) % len(names)] for i in range(FEW_BUGS)})
-    return [sys.executable, str(script), str(TESTS.parent), *(word for name in chosen for word in ("--only", name))]
+    return [sys.executable, str(script), str(TESTS.parent), "--jobs", str(os.cpu_count() or 1), *(word for name in chosen for word in ("--only", name))]
+
+
+def sanitized(name, folder):
+    """The program, built with sanitizers by clang where it is installed (its are the quicker ones); where the compiler's words are otherwise."""
+    compiler = next((found for found in ("clang++-19", "clang++") if shutil.which(found)), os.environ.get("CXX", "g++"))
+    program = folder / (name.replace("/", "_") + "_sanitized")
+    command = [*shlex.split(compiler), "-std=c++20", *SANITIZERS, "-w", "-I", str(TESTS.parent / "include"), "-I", str(TESTS), str(TESTS / (name + ".cpp")), str(TESTS / "main.cpp"),
+               "-o", str(program), "-pthread"]
+    made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return (program, None) if made.returncode == 0 else (None, made.stdout)
 
 
 def target(name):
@@ -139,19 +155,23 @@ def run(command, environment, limit, output):
     return result, time.monotonic() - start, found
 
 
-def table(build, form, programme):
+def table(build, form, programme, suites=()):
     folder = build / "programme"
     folder.mkdir(parents=True, exist_ok=True)
     passed = failed = skipped = 0
     total, sums = time.monotonic(), {}
-    jobs = [(suite, name, [str(build / target(name))], longer) for suite, name, longer in programs(programme)]
+    jobs = [(suite, name, [str(build / target(name))], longer) for suite, name, longer in programs(programme) if not suites or suite in suites]
     bugs = planted_bugs(form) if programme == "durability" else None
-    if bugs:
+    if bugs and (not suites or "planted bugs" in suites):
         jobs.append(("planted bugs", "mutants/mutants", bugs, {}))
     print(f"{'suite':14} {'program':42} {'result':20} {'seconds':>8}  cases", flush=True)
     for suite, name, command, longer in jobs:
         output = folder / (name.replace("/", "_") + ".txt")
         environment = {**(longer if form == "long" else {}), **os.environ}
+        if form == "long" and name in SANITIZED:
+            program, words = sanitized(name, folder)
+            command, environment = ([str(program)] if program else ["sh", "-c", 'echo "$1"; exit 1', "_", words]), {**SANITIZER_OPTIONS, **environment}
+            suite += " (asan)"
         result, seconds, found = run(command, environment, WATCHDOG_SECONDS[form], output)
         shown = ", ".join(f"{number:,} {what}" for what, number in found.items())
         print(f"{suite:14} {name:42} {result:20} {seconds:8.1f}  {shown}", flush=True)
@@ -185,11 +205,11 @@ def self_test():
             result = run(command, dict(os.environ), 60, output)[0]
             if result != expected:
                 wrong.append(f"{command}: {result} instead of {expected}")
-    durable = "x.cpp:1: MESSAGE: bank: 318 crash states from seed 1 to 1, 962 recoveries, 31 of them cut, at 393 calls, 33 after a kill, 3.5 a second\n" \
+    durable = "bits flipped: a closed store of 9 bytes, 8 bytes written: 7 opens: 7 right\nx.cpp:1: MESSAGE: bank: 318 crash states from seed 1 to 1, 962 recoveries, 31 of them cut, at 393 calls, 33 after a kill, 3.5 a second\n" \
               "x.cpp:2: MESSAGE: sync: 4 chains from seed 1, 80 lives, 60 kills (25 in recovery, 4 in a checkpoint), 20 closed, 52 recoveries of 3 transactions, 9 commits\n" \
               "x.cpp:3: MESSAGE: direct: 70 runs with a fault\nx.cpp:4: MESSAGE: 5 failed syncs\n40 of 42 mutants killed, 2 skipped, by 9 test programs, in 3 s\n"
     if cases(durable) != {"crash states": 318, "recoveries": 1014, "recoveries cut again": 31, "kills": 60, "kills in recovery": 25, "faults": 75, "planted bugs found": 40,
-                          "planted bugs skipped": 2}:
+                          "planted bugs skipped": 2, "damaged opens": 7}:
         wrong.append(f"figures are misread: {cases(durable)}")
     with tempfile.TemporaryDirectory() as folder:
         result = run(["echo", "x.cpp:1: MESSAGE: skipped: not root"], dict(os.environ), 60, pathlib.Path(folder) / "output.txt")[0]
@@ -200,6 +220,7 @@ def self_test():
         found = programs(programme)
         count += len(found)
         wrong += [f"{suite}: no program" for suite, _, _ in suites if not any(of == suite for of, _, _ in found)]
+    wrong += [f"{name}: no program" for name in sorted(SANITIZED) if not (TESTS / (name + ".cpp")).is_file()]
     print("\n".join(wrong) or f"{count} programs; failures, programs that check nothing, that are missing and that cannot run here are told")
     return 1 if wrong else 0
 
@@ -207,15 +228,17 @@ def self_test():
 def main():
     if sys.argv[1:] == ["--self-test"]:
         return self_test()
-    programme = sys.argv[3] if len(sys.argv) == 4 else "isolation"
-    if len(sys.argv) not in (3, 4) or sys.argv[2] not in ("short", "long", "targets") or programme not in PROGRAMMES:
+    programme = sys.argv[3] if len(sys.argv) > 3 else "isolation"
+    suites = sys.argv[4:]
+    if len(sys.argv) < 3 or sys.argv[2] not in ("short", "long", "targets") or programme not in PROGRAMMES or \
+            not set(suites) <= {*(suite for suite, _, _ in PROGRAMMES[programme]), "planted bugs"}:
         print(__doc__, file=sys.stderr)
         return 2
     build, form = pathlib.Path(sys.argv[1]), sys.argv[2]
     if form == "targets":
         print(" ".join(target(name) for _, name, _ in programs(programme)))
         return 0
-    return table(build, form, programme)
+    return table(build, form, programme, suites)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ usage: mutants.py [ROOT] [--only PATTERN]... [--jobs N] [--list | --check | --se
   --list          what each mutant breaks and who must notice, nothing is run
   --check         every mutant can still be planted and its test is still there, nothing is compiled
   --self-test     a mutant that changes nothing must survive, a stale one must be told from one that is caught
-CXX names the compiler (g++). The tables are the *.txt files beside this script:
+CXX names the compiler (clang++-19 where it is installed, which is the quicker one, else g++). The tables are the *.txt files beside this script:
   mutant NAME, breaks SENTENCE, file HEADER (below include/aegis/storage), killer FOLDER/PROGRAM, only WORDS OF THE TEST'S
   NAME, env NAME=VALUE..., hangs yes (the only way it shows is that the test does not end); then, once or more,
   the text to replace, which stands exactly once in the file, between `--- old` and `--- new`, and what replaces it, up to `--- end`.
@@ -33,6 +33,9 @@ import discover  # noqa: E402
 
 LIBRARIES = {"lz4": "-llz4", "snappy": "-lsnappy", "zstd": "-lzstd"}
 HEADERS = pathlib.Path("include/aegis/storage")
+# What nearly every test includes, compiled once.
+PREAMBLE = ["doctest/doctest.h", *"algorithm array atomic chrono condition_variable cstdint cstdio cstdlib cstring deque functional map memory mutex new optional random set span "
+            "string string_view thread utility vector".split()]
 WATCHDOG_SECONDS = 600  # catches what hangs; no test is judged by its speed
 KILLED, SURVIVED, STALE, BROKEN, HUNG, SKIPPED = "killed", "SURVIVED", "stale", "not compiled", "hung", "skipped"
 
@@ -132,13 +135,18 @@ class Workshop:
 
     def __init__(self, root, folder):
         self.folder = folder
-        self.compiler = [*shlex.split(os.environ.get("CXX", "g++")), "-std=c++20", "-O0", "-w"]
+        self.compiler = [*shlex.split(os.environ.get("CXX") or ("clang++-19" if shutil.which("clang++-19") else "g++")), "-std=c++20", "-O0", "-w"]
         for part in ("include", "test"):
             shutil.copytree(root / part, folder / part)
         self.main = folder / "main.o"
         made = self.run([*self.compiler, "-c", str(folder / "test/main.cpp"), "-o", str(self.main)])
         if made.returncode != 0:
             sys.exit(f"test/main.cpp was not compiled:\n{made.stdout}")
+        self.preamble = folder / "preamble.hpp"  # used in its compiled form by both compilers, by the name of that
+        self.preamble.write_text("".join(f"#include <{name}>\n" for name in PREAMBLE), encoding="utf-8")
+        made = self.run([*self.compiler, "-x", "c++-header", str(self.preamble), "-o", str(self.preamble) + ".gch"])
+        if made.returncode != 0:
+            sys.exit(f"what tests include was not compiled:\n{made.stdout}")
 
     @staticmethod
     def run(command, env=None, limit=None):
@@ -165,8 +173,10 @@ class Workshop:
             search = ["-I", str(place / "include")]
         source, program = self.folder / "test" / (killer + ".cpp"), place / "killer"
         libraries = [LIBRARIES[name] for name in sorted(discover.libraries(source, self.folder / "test", set()))]
-        done = self.run([*self.compiler, *search, "-I", str(self.folder / "include"), "-I", str(self.folder / "test"), str(source), str(self.main), "-o", str(program),
-                         *libraries, "-pthread"])
+        done = self.run([*self.compiler, "-include", str(self.preamble), *search, "-I", str(self.folder / "include"), "-I", str(self.folder / "test"), "-c", str(source),
+                         "-o", str(program) + ".o"])
+        if done.returncode == 0:
+            done = self.run([*self.compiler, str(program) + ".o", str(self.main), "-o", str(program), *libraries, "-pthread"])
         return (program, None) if done.returncode == 0 else (None, done.stdout)
 
     def judge(self, program, mutant):
@@ -192,7 +202,13 @@ class Workshop:
             shutil.rmtree(program.parent)
         return wrong
 
-    def verdict(self, mutant, unsound):
+    def unsound(self, ways):
+        """The same of all mutants that ask the same of one killer: {name: what is wrong}."""
+        wrong = self.is_sound([same[0] for same in ways.values()])
+        return {m.name: wrong[same[0].name] for same in ways.values() for m in same if same[0].name in wrong}
+
+    def verdict(self, mutant, sound):
+        unsound = sound.result() if sound else {}
         start = time.monotonic()
         if why := stale(self.folder, mutant):
             return Verdict(STALE, why)
@@ -219,16 +235,16 @@ def run(root, mutants, jobs, show=True):
         for mutant in mutants:
             if stale(shop.folder, mutant) is None:
                 by_killer.setdefault(mutant.killer, {}).setdefault((mutant.filter, tuple(mutant.env.items())), []).append(mutant)
-        unsound = {}
-        sound = pool.map(lambda ways: (ways, shop.is_sound([same[0] for same in ways.values()])), by_killer.values())
-        for ways, wrong in sound:
-            for same in ways.values():
-                unsound.update({m.name: wrong[same[0].name] for m in same if same[0].name in wrong})
         if show:
-            print(f"{len(by_killer)} test programs pass without a mutant" if not unsound else "\n".join(sorted(set(unsound.values()))))
             print(f"{'mutant':{width}}  {'verdict':12} {'seconds':>7}  killer: test", flush=True)
+        waiting = {}
+        for killer, ways in by_killer.items():  # one killer after the other; what waits for its soundness stands behind it in the queue
+            sound = pool.submit(shop.unsound, ways)
+            waiting.update({pool.submit(shop.verdict, m, sound): m for same in ways.values() for m in same})
+        waiting.update({pool.submit(shop.verdict, m, None): m for m in mutants if m not in waiting.values()})
         verdicts = {}
-        for mutant, found in zip(mutants, pool.map(lambda m: shop.verdict(m, unsound), mutants)):
+        for done in concurrent.futures.as_completed(waiting):
+            mutant, found = waiting[done], done.result()
             verdicts[mutant.name] = found
             if show:
                 print(f"{mutant.name:{width}}  {found.what:12} {found.seconds:7.1f}  {mutant.killer}: {found.said}", flush=True)
