@@ -17,6 +17,7 @@ struct CountedFile {
   std::uint64_t bad = ~std::uint64_t{0};
 
   bool direct() const { return is_direct; }
+  std::uint32_t alignment() const { return 512; }
   Result<std::size_t> read_at(std::uint64_t begin, MutableBytes into) {
     reads.push_back(into.size());
     if (bad >= begin && bad < begin + into.size()) return Error::os(Errc::io, 5, "read");
@@ -64,6 +65,29 @@ TEST_CASE("pages in any other order are read as they are, and nothing more") {
   Reader reader{file};
   for (std::size_t i = 0; i < 200; ++i) REQUIRE(reader.read(i * 77 % 200));
   CHECK(file.reads == std::vector<std::size_t>(200, page));
+}
+
+TEST_CASE("a page that is read again and again is read from the file each time") {
+  CountedFile file = file_of(50);
+  Reader reader{file};
+  for (std::size_t i = 0; i < 20; ++i) REQUIRE(reader.read(i));
+  for (int again = 0; again < 5; ++again) {
+    const std::size_t reads = file.reads.size();
+    file.content[30 * page + 100] ^= std::byte{1};  // behind the reader's back
+    REQUIRE(reader.read(30));
+    CHECK(file.reads.size() == reads + 1);
+  }
+}
+
+TEST_CASE("neighbours that share a sector follow each other") {
+  CountedFile file = file_of(100);
+  Reader reader{file};
+  for (std::size_t begin = 0; begin < 80 * page; begin += page - 512) {
+    std::vector<std::byte> into(page);
+    if (!reader.ahead.read(file, begin, into)) REQUIRE(file.read_at(begin, into));
+    REQUIRE(std::equal(into.begin(), into.end(), file.content.begin() + static_cast<std::ptrdiff_t>(begin)));
+  }
+  CHECK(file.reads.size() <= 3 + 80 / 15);
 }
 
 TEST_CASE("a file that goes through the page cache is left to it") {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every call to the operating system fails, each with each error that it may have, once and from then on, while a store is
-// made, filled, checkpointed, read, closed and opened again: every answer is a typed error or true, what was acknowledged is
-// there when the fault is over, what was refused is not, and a failed sync ends the engine. AEGIS_SECONDS tries every index.
+// made, filled, checkpointed, read, closed and opened again, by twelve workloads: every answer is a typed error or true, what was acknowledged is
+// there when the fault is over, what was refused is not, and a failed sync ends the engine. AEGIS_SECONDS tries every index,
+// AEGIS_WORKLOAD=<name> takes one workload.
 #include "engine/simulated_store.hpp"
 #include "support/engines.hpp"
 
@@ -49,7 +50,7 @@ bool is_honest(Errc code) {
 template <class Engine>
 class Run {
  public:
-  Run(testing::DiskTraits traits, std::uint64_t seed) : disk_(traits), client_(seed) {}
+  Run(const Workload& workload, std::uint64_t seed) : closes_(!workload.reopens), disk_(workload.traits), client_(seed, workload.mix) {}
 
   SimulatedDisk& disk() { return disk_; }
   const std::string& complaint() const { return complaint_; }
@@ -64,6 +65,7 @@ class Run {
       }
       if (!stand_where_it_stands(*engine)) continue;
       live_in(*engine);
+      if (!closes_) continue;  // killed: the next opening has a log to read, under the fault
       if (const auto closed = engine->close(); !closed) look("close", closed.error());
     }
   }
@@ -160,6 +162,7 @@ class Run {
     if (complaint_.empty()) complaint_ = what;
   }
 
+  bool closes_;
   SimulatedDisk disk_;
   SimulatedClient<Engine> client_;
   std::size_t undecided_ = 0;  // the last step is
@@ -168,10 +171,10 @@ class Run {
 
 /// Every stride-th index of one kind of error, from `first` on, until the fault does not fire any more.
 template <class Engine>
-std::uint64_t try_all(const Kind& kind, testing::DiskTraits traits, bool sticky, bool takes_effect, std::uint64_t stride, std::uint64_t seed) {
+std::uint64_t try_all(const Kind& kind, const Workload& workload, bool sticky, bool takes_effect, std::uint64_t first, std::uint64_t stride, std::uint64_t seed) {
   std::uint64_t runs = 0;
-  for (std::uint64_t n = 1 + seed % stride;; n += stride, ++runs) {
-    Run<Engine> run{traits, seed};
+  for (std::uint64_t n = first;; n += stride, ++runs) {
+    Run<Engine> run{workload, seed};
     run.disk().record();
     run.disk().inject({.calls = kind.calls, .nth = n, .error = kind.error, .sticky = sticky, .takes_effect = takes_effect});
     run.live();
@@ -179,7 +182,7 @@ std::uint64_t try_all(const Kind& kind, testing::DiskTraits traits, bool sticky,
     run.heal_and_look();
     if (!run.complaint().empty()) {
       const std::string replay = kind.name + std::string{sticky ? " from call " : " at call "} + std::to_string(n) + (takes_effect ? " with effect (" : " (") + run.met() + ", " +
-                                 (traits.direct ? "direct" : "buffered") + "), AEGIS_SEED=" + std::to_string(seed) + " test/engine/failing_calls: ";
+                                 workload.name + "), AEGIS_SECONDS=1 AEGIS_WORKLOAD=" + workload.name + " AEGIS_SEED=" + std::to_string(seed) + " test/engine/failing_calls: ";
       FAIL_CHECK(replay << run.complaint());
     }
     if (!fired) return runs;
@@ -187,33 +190,35 @@ std::uint64_t try_all(const Kind& kind, testing::DiskTraits traits, bool sticky,
 }
 
 template <class Engine>
-void try_kinds(const std::string& what, std::uint64_t default_seed, testing::DiskTraits traits, std::uint64_t stride) {
+std::uint64_t try_kinds(const Workload& workload, std::uint64_t seed, std::uint64_t stride) {
   std::uint64_t runs = 0;
-  const std::uint64_t seed = aegis_test::seed(default_seed);
-  if (std::getenv("AEGIS_SECONDS") != nullptr) stride = 1;
   for (const Kind& kind : kinds)
     for (const bool sticky : {false, true})
       for (const bool takes_effect : {false, true}) {
         if (takes_effect && (sticky || kind.error == EINTR || kind.error == Fault::short_transfer)) continue;
         const bool is_sync = !kind.calls.contains(DiskCall::write);  // the few that decide most
-        runs += try_all<Engine>(kind, traits, sticky, takes_effect, is_sync && kind.error == EIO ? stride / 6 + 1 : stride, seed + runs);
+        const std::uint64_t every = is_sync && kind.error == EIO ? stride / 6 + 1 : stride;
+        runs += try_all<Engine>(kind, workload, sticky, takes_effect, 1 + (seed + runs) % every, every, seed);
       }
-  MESSAGE(what << ": " << runs << " runs with a fault");
-  CHECK(runs > 0);
+  return runs;
 }
 
 }  // namespace
 
-TEST_CASE("an error at any call is a typed error, loses nothing that was acknowledged and keeps nothing that was refused (direct writes)") {
-  try_kinds<SyncEngine>("direct", 1, {}, 7);
-}
-
-TEST_CASE("the same with writes through the cache") {
-  try_kinds<SyncEngine>("buffered", 2, {.direct = false}, 19);
-}
-
-TEST_CASE("the same under AsyncDurability") {
-  try_kinds<AsyncEngine>("mapped", 3, {}, 29);
+TEST_CASE("an error at any call is a typed error, loses nothing that was acknowledged and keeps nothing that was refused") {
+  const std::uint64_t stride = std::getenv("AEGIS_SECONDS") != nullptr ? 1 : 53;
+  const char* const only = std::getenv("AEGIS_WORKLOAD");
+  std::uint64_t seed = 0, all = 0;
+  for (const Workload& workload : workloads) {
+    ++seed;
+    if (only != nullptr && workload.name != only) continue;
+    const std::uint64_t chosen = aegis_test::seed(seed), runs = workload.async ? try_kinds<AsyncEngine>(workload, chosen, stride) : try_kinds<SyncEngine>(workload, chosen, stride);
+    MESSAGE(workload.name << ": " << runs << " runs with a fault");
+    CHECK(runs > 0);
+    all += runs;
+  }
+  MESSAGE(all << " runs with a fault");
+  CHECK(all > 0);
 }
 
 TEST_CASE("a file whose sync failed is neither written nor synced again by the engine that saw it") {
@@ -222,7 +227,7 @@ TEST_CASE("a file whose sync failed is neither written nor synced again by the e
     for (std::uint64_t n = 1;; ++n) {
       CAPTURE(direct);
       CAPTURE(n);
-      Run<SyncEngine> run{{.direct = direct}, 11};
+      Run<SyncEngine> run{workloads[direct ? 0 : 1], 11};
       run.disk().record();
       run.disk().inject({.calls = {DiskCall::sync_data, DiskCall::sync_all}, .nth = n});
       run.live(1);

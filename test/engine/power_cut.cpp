@@ -24,30 +24,6 @@ using LatchedEngine = storage::Engine<SimulatedBackend, LatchOfThreads>;
 
 namespace {
 
-struct Workload {
-  std::string name;
-  Mix mix;
-  bool async;
-  testing::DiskTraits traits;
-  int steps;
-  bool reopens = false;  ///< Closes and opens again on its way, which trims files.
-};
-const Workload workloads[] = {
-    {"bank", Mix::bank, false, {}, 90},
-    {"bank_buffered", Mix::bank, false, {.direct = false}, 60},
-    {"bank_mapped", Mix::bank, true, {}, 60},
-    {"bank_unmapped", Mix::bank, true, {.mapping = false}, 60},
-    {"hot", Mix::hot, false, {}, 120},
-    {"hot_mapped", Mix::hot, true, {}, 120},
-    {"large", Mix::large, false, {}, 40},
-    {"queue", Mix::queue, false, {}, 80},
-    {"tables", Mix::tables, false, {.direct = false}, 60},
-    {"loads", Mix::loads, false, {}, 40},
-    {"checkpoints", Mix::checkpoints, false, {}, 70},
-    {"reopening", Mix::queue, false, {}, 60, true},
-};
-static_assert(std::size(workloads) == 12);
-
 /// A run of a workload on a new disk, with everything that happened to it.
 template <class Engine>
 struct Recording {

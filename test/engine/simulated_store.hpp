@@ -218,6 +218,31 @@ class SimulatedClient {
   std::vector<Step> steps_;  // the first is where it all began; sure == 0: not acknowledged, or not durable yet
 };
 
+/// What a client does, on which disk and at which durability.
+struct Workload {
+  std::string name;
+  Mix mix;
+  bool async;
+  testing::DiskTraits traits;
+  int steps;              ///< Of a recording.
+  bool reopens = false;  ///< A recording closes and opens again on its way, which trims files.
+};
+inline const Workload workloads[] = {
+    {"bank", Mix::bank, false, {}, 90},
+    {"bank_buffered", Mix::bank, false, {.direct = false}, 60},
+    {"bank_mapped", Mix::bank, true, {}, 60},
+    {"bank_unmapped", Mix::bank, true, {.mapping = false}, 60},
+    {"hot", Mix::hot, false, {}, 120},
+    {"hot_mapped", Mix::hot, true, {}, 120},
+    {"large", Mix::large, false, {}, 40},
+    {"queue", Mix::queue, false, {}, 80},
+    {"tables", Mix::tables, false, {.direct = false}, 60},
+    {"loads", Mix::loads, false, {}, 40},
+    {"checkpoints", Mix::checkpoints, false, {}, 70},
+    {"reopening", Mix::queue, false, {}, 60, true},
+};
+static_assert(std::size(workloads) == 12);
+
 /// What is wrong with an engine's state, or nothing. `found` becomes the step it stands at, from first to last.
 template <class Engine, class Steps>
 std::string wrong_with(Engine& engine, const Steps& steps, std::size_t first, std::size_t last, std::size_t& found) {

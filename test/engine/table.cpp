@@ -91,6 +91,7 @@ TEST_CASE("a table may be dropped and made anew beside writers and readers: each
   CHECK(wrong == 0);
   CHECK(written >= 60);
   check_at_rest(engine);
+  (void)table_of(engine, "t");  // the last drop may have been the last that happened
   REQUIRE(engine.drop_table("t").has_value());
   REQUIRE(engine.checkpoint().has_value());
   CHECK(engine.tables()->empty());

@@ -197,6 +197,26 @@ TEST_CASE("a stored block that changed is told by its id, also while its page is
   CHECK(state_of(engine));
 }
 
+TEST_CASE("a dropped table whose page cannot be read keeps nobody from anything, and is told") {
+  World world;
+  const std::uint64_t leaf = world.pages(PageType::data)[1];
+  world.flip("data", world.offset_of(leaf) + 1000);
+  for (int life = 0; life < 3; ++life) {
+    CAPTURE(life);
+    Engine engine = world.opened();
+    if (life == 0) REQUIRE(engine.drop_table("t"));
+    CHECK(engine.tables()->size() == static_cast<std::size_t>(life));
+    REQUIRE(engine.table("other" + std::to_string(life)));
+    CHECK(engine.table("t").error().code() == Errc::corrupt_block);
+    CHECK(engine.load_table("t").error().code() == Errc::corrupt_block);
+    CHECK(engine.drop_table("t").error().code() == Errc::table_not_found);
+    REQUIRE(engine.checkpoint());
+    CHECK(tells(verified(engine), Errc::corrupt_block, "extent of block", leaf));
+    if (life == 1) continue;  // killed
+    REQUIRE(engine.close());
+  }
+}
+
 TEST_CASE("a block that stands under another block's id is told") {
   World world;
   const auto leaves = world.pages(PageType::data);

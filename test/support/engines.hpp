@@ -9,10 +9,12 @@
 #include <doctest/doctest.h>
 #include <support/latch_of_threads.hpp>
 
+#include <chrono>
 #include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
+#include <thread>
 
 namespace aegis_test {
 
@@ -73,6 +75,15 @@ aegis::storage::LockStats locks_of(Engine& engine) {
   return txn.hold().store().manager().locks().stats();
 }
 
+/// Pages that somebody holds, once the maintenance thread holds none: it works on for a moment, and lets go. A pin that was
+/// lost is there in the end.
+template <class Engine>
+std::uint64_t pins_that_stay(Engine& engine) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (engine.stats().pool.pinned != 0 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  return engine.stats().pool.pinned;
+}
+
 /// With nothing open: no lock is held or waited for, no version is kept, and everything that is stored is sound.
 template <class Engine>
 void check_at_rest(Engine& engine) {
@@ -86,7 +97,7 @@ void check_at_rest(Engine& engine) {
   CHECK(engine.stats().transactions.versions == 0);
   CHECK(engine.stats().transactions.version_bytes == 0);
   CHECK(engine.stats().transactions.active == 0);
-  CHECK(engine.stats().pool.pinned == 0);
+  CHECK(pins_that_stay(engine) == 0);
   auto report = engine.verify();
   REQUIRE(report.has_value());
   if (!report->ok()) MESSAGE(report->message());

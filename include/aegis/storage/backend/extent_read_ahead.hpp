@@ -21,7 +21,8 @@ class ExtentReadAhead {
   /// Fills `into` with the file's bytes from `begin`, aligned for it, and how many; none: read them yourself.
   Maybe<std::size_t> read(File& file, std::uint64_t begin, MutableBytes into) {
     if (!file.direct() || into.size() > largest || !mutex_.try_lock()) return {};
-    const bool follows = begin <= last_end_ + largest_gap && begin + largest_gap >= last_end_;
+    // Neighbours may share a sector. What is read again is wanted from the file: it may have changed there.
+    const bool follows = begin <= last_end_ + largest_gap && begin + file.alignment() >= last_end_;
     in_row_ = follows ? in_row_ + 1 : 0;
     last_end_ = begin + into.size();
     if (in_row_ >= row_before && !covers(begin, into.size())) fill(file, begin);

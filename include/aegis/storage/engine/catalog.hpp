@@ -22,11 +22,12 @@ class Catalog {
   Catalog(const Catalog&) = delete;
   Catalog& operator=(const Catalog&) = delete;
 
-  /// The table of that name, made durably if there is none. busy while a table of the name is loaded or dropped.
+  /// The table of that name, made durably if there is none. busy while a table of the name is loaded or dropped; what keeps a
+  /// dropped one from being freed, if something does.
   Result<TableInfo*> open(std::string_view name) {
     if (TableInfo* const info = parts_.tables.find(name); info != nullptr && info->state_is(TableState::open)) return info;
     const Guard lock(mutex_);
-    AEGIS_TRY(finish_drops());
+    AEGIS_TRY(free_name(name));
     if (TableInfo* const info = parts_.tables.find(name); info != nullptr) {
       if (info->state_is(TableState::open)) return info;
       return Error{Errc::busy, "table that is being loaded or dropped; table", number(info->root.table)};
@@ -36,7 +37,7 @@ class Catalog {
   /// A new table in state loading. key_exists when the name is in use.
   Result<TableInfo*> begin_loading(std::string_view name) {
     const Guard lock(mutex_);
-    AEGIS_TRY(finish_drops());
+    AEGIS_TRY(free_name(name));
     if (parts_.tables.find(name) != nullptr) return Error{Errc::key_exists, "table"};
     return create(name, TableState::loading);
   }
@@ -44,10 +45,13 @@ class Catalog {
     const Guard lock(mutex_);
     return change_state(info, TableState::open);
   }
-  Result<void> abandon_loading(TableInfo& info) {
+  /// Unless its end has come. Without a record, so that nothing can refuse it: for whoever reads the log it was never loaded.
+  void abandon_loading(TableInfo& info) {
     const Guard lock(mutex_);
-    AEGIS_TRY(change_state(info, TableState::dropping));
-    return finish_drops();
+    if (!info.state_is(TableState::loading)) return;
+    info.state.store(TableState::dropping, std::memory_order_release);
+    drops_.fetch_add(1, std::memory_order_relaxed);
+    finish_drops();
   }
 
   /// Gone for every later operation when this returns, durably; its pages are freed once no snapshot can see them.
@@ -66,11 +70,12 @@ class Catalog {
     }
   }
 
-  /// Frees what dropped tables still hold and nobody can see any more.
-  Result<void> continue_drops() {
-    if (drops_.load(std::memory_order_relaxed) == 0) return {};
+  /// Frees what dropped tables still hold and nobody can see any more. A table that cannot be freed, whose pages are damaged or
+  /// whose freeing wants room on a full disk, keeps its name and what is left of it, for verify() to tell of and to be tried again.
+  void continue_drops() {
+    if (drops_.load(std::memory_order_relaxed) == 0) return;
     const Guard lock(mutex_);
-    return finish_drops();
+    finish_drops();
   }
 
   /// Of an opening store, alone: a row of the catalog as it was found, and afterwards the end of what was left half-done.
@@ -79,12 +84,12 @@ class Catalog {
     if (!info->state_is(TableState::open)) drops_.fetch_add(1, std::memory_order_relaxed);
     return {};
   }
-  Result<void> clean_up() {
+  void clean_up() {
     const Guard lock(mutex_);
     parts_.tables.for_each([](TableInfo& info) {
       if (info.state_is(TableState::loading)) info.state.store(TableState::dropping, std::memory_order_release);
     });
-    return finish_drops();
+    finish_drops();
   }
 
  private:
@@ -151,7 +156,8 @@ class Catalog {
     const Guard lock(mutex_);
     if (!info.state_is(TableState::open)) return Error{Errc::table_not_found};
     AEGIS_TRY(change_state(info, TableState::dropping));
-    return finish_drops();
+    finish_drops();
+    return {};
   }
   Result<void> change_state(TableInfo& info, TableState state) {
     const CatalogRow row{info.root.table, state, info.root.root};
@@ -167,15 +173,19 @@ class Catalog {
     return {};
   }
 
-  Result<void> finish_drops() {
-    if (drops_.load(std::memory_order_relaxed) == 0) return {};
-    Result<void> done;
-    parts_.tables.for_each([&](TableInfo& info) {
-      if (done && info.state_is(TableState::dropping) && info.dropped_at.load(std::memory_order_relaxed) <= parts_.manager.snapshots().oldest(parts_.acknowledged()))
-        done = free_pages(info);
-    });
-    if (!done && done.error().code() == Errc::no_space) return {};  // a full disk: what is left goes later
-    return done;
+  void finish_drops() {
+    if (drops_.load(std::memory_order_relaxed) == 0) return;
+    parts_.tables.for_each([&](TableInfo& info) { (void)finish_drop(info); });
+  }
+  Result<void> free_name(std::string_view name) {
+    AEGIS_TRY(parts_.healthy());
+    TableInfo* const info = parts_.tables.find(name);
+    return info != nullptr ? finish_drop(*info) : Result<void>{};
+  }
+  Result<void> finish_drop(TableInfo& info) {
+    if (!info.state_is(TableState::dropping)) return {};
+    const bool seen = info.dropped_at.load(std::memory_order_relaxed) > parts_.manager.snapshots().oldest(parts_.acknowledged());
+    return seen ? Result<void>{} : free_pages(info);
   }
 
   Result<void> free_pages(TableInfo& info) {

@@ -85,8 +85,9 @@ class BasicEngine {
   Result<std::vector<std::string>> tables() const {
     AEGIS_TRY(store_->open_for_use());
     std::vector<std::string> names;
+    const Timestamp acknowledged = store_->parts().acknowledged();
     store_->parts().tables.for_each([&](const TableInfo& info) {
-      if (info.state_is(TableState::open)) names.emplace_back(info.name);
+      if (info.state_is(TableState::open) && info.loaded_at.load(std::memory_order_relaxed) <= acknowledged) names.emplace_back(info.name);
     });
     sort(names.data(), names.size(), [](const std::string& a, const std::string& b) { return a < b; });
     return names;
@@ -108,7 +109,7 @@ class BasicEngine {
   /// Everything committed before is in the pages on disk, and the log before is given up.
   Result<void> checkpoint() {
     AEGIS_TRY(store_->open_for_use());
-    AEGIS_TRY(store_->catalog().continue_drops());
+    store_->catalog().continue_drops();
     return store_->checkpointer().run();
   }
   /// A copy that opens by itself; see engine/backup.hpp.

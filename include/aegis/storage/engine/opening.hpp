@@ -102,7 +102,7 @@ class Opening {
     AEGIS_TRY(const RecoveryReport report, Redo<Chosen>{parts_}.run());
     AEGIS_TRY(adopt_tables());
     AEGIS_TRY(begin_life());
-    AEGIS_TRY(catalog_.clean_up());
+    catalog_.clean_up();
     if (report.transactions != 0) AEGIS_TRY(checkpointer_.run());
     return report;
   }

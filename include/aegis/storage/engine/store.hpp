@@ -122,7 +122,7 @@ class Store {
       return Error{Errc::busy, "transactions and cursors still open", live};
     }
     thread_.stop();
-    AEGIS_TRY(catalog_.continue_drops());
+    catalog_.continue_drops();
     AEGIS_TRY(checkpointer_.run());
     AEGIS_TRY(parts_.wal->close(parts_.manager.published()));
     if constexpr (TrimmableBackend<Backend>) (void)parts_.backend.trim();
@@ -138,7 +138,7 @@ class Store {
   /// The maintenance thread's round. What fails here fails again, and is reported, where somebody needs it.
   void maintain() {
     (void)upkeep_.background_round();
-    (void)catalog_.continue_drops();
+    catalog_.continue_drops();
   }
 
  private:

@@ -32,7 +32,7 @@ class TableLoader {
   TableLoader(TableLoader&& other) noexcept : store_(std::exchange(other.store_, nullptr)), info_(other.info_), rows_(std::move(other.rows_)) {}
   TableLoader& operator=(TableLoader&&) = delete;
   ~TableLoader() {
-    if (store_ != nullptr && store_->is_here()) (void)store_->catalog().abandon_loading(*info_);
+    if (store_ != nullptr && store_->is_here()) store_->catalog().abandon_loading(*info_);
   }
 
   /// Keys ascend. invalid_argument, too_large: the row was not taken, the load goes on.
