@@ -79,6 +79,15 @@ TEST_CASE("a page that is read again and again is read from the file each time")
   }
 }
 
+TEST_CASE("so is one of a single sector") {
+  CountedFile file = file_of(50);
+  Reader reader{file};
+  const auto sector = file.alignment();
+  alignas(4096) static std::byte into[8192];
+  REQUIRE(sector <= sizeof into);
+  for (int again = 0; again < 8; ++again) CHECK_FALSE(reader.ahead.read(file, 10 * sector, MutableBytes{into}.first(sector)));
+}
+
 TEST_CASE("neighbours that share a sector follow each other") {
   CountedFile file = file_of(100);
   Reader reader{file};

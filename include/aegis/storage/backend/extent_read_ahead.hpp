@@ -22,8 +22,9 @@ class ExtentReadAhead {
   Maybe<std::size_t> read(File& file, std::uint64_t begin, MutableBytes into) {
     if (!file.direct() || into.size() > largest || !mutex_.try_lock()) return {};
     // Neighbours may share a sector. What is read again is wanted from the file: it may have changed there.
-    const bool follows = begin <= last_end_ + largest_gap && begin + file.alignment() >= last_end_;
+    const bool follows = begin <= last_end_ + largest_gap && begin + file.alignment() >= last_end_ && begin != last_begin_;
     in_row_ = follows ? in_row_ + 1 : 0;
+    last_begin_ = begin;
     last_end_ = begin + into.size();
     if (in_row_ >= row_before && !covers(begin, into.size())) fill(file, begin);
     const bool served = in_row_ != 0 && covers(begin, into.size());
@@ -56,7 +57,8 @@ class ExtentReadAhead {
   AlignedBuffers& buffers_;
   Mutex mutex_;
   AlignedBuffers::Buffer buffer_;            // taken with the first long read, then kept
-  std::uint64_t begin_ = 0, last_end_ = 0;   // of the buffer's bytes in the file; of the last read
+  std::uint64_t begin_ = 0;                  // of the buffer's bytes in the file
+  std::uint64_t last_begin_ = 0, last_end_ = 0;  // of the last read
   std::size_t size_ = 0;                     // of the buffer's bytes that hold what the file does
   unsigned in_row_ = 0;                      // reads up to the last that each followed the one before
 };

@@ -18,8 +18,8 @@ namespace aegis::storage {
 template <FilePolicy Files>
 class ExtentWriter {
  public:
-  static constexpr std::size_t run_bytes = AlignedBuffers::kept_bytes;
-  static constexpr std::size_t block_bytes = run_bytes / 2;  // larger blocks are not for this
+  static constexpr std::size_t run_bytes = 4 * AlignedBuffers::kept_bytes;
+  static constexpr std::size_t block_bytes = AlignedBuffers::kept_bytes / 2;  // larger blocks are not for this
 
   ExtentWriter(ExtentFile<Files>& file, ExtentRoom<Files>& room, SharedMutex& map_lock, ExtentReuse& reuse)
       : file_(file), room_(room), map_lock_(map_lock), reuse_(reuse) {}
@@ -52,7 +52,8 @@ class ExtentWriter {
   Result<void> prepare_change(bool is_write) {
     const Result<void> ready = room_.prepare_change(is_write);
     if (ready || ready.error().code() != Errc::no_space) return ready;
-    AEGIS_TRY(flush_until(~std::uint64_t{0}));
+    const Guard staging(mutex_);  // until it is taken: another block would open a run of it
+    if (is_open()) AEGIS_TRY(flush());
     return room_.prepare_change(is_write);
   }
   /// Before a sync: writes what is staged of generations up to `generation`.

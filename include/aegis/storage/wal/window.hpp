@@ -37,8 +37,8 @@ class LogWindow {
     if (at < begin_ || at > begin_ + size_)
       size_ = 0;
     else if (at + wanted > begin_ + size_)
-      forget_before(at);
-    if (size_ == 0) begin_ = at;
+      forget_before(page_of(at));
+    if (size_ == 0) begin_ = page_of(at);
     while (begin_ + size_ < at + wanted) {
       AEGIS_TRY(grow());
       const std::size_t room = capacity_ - size_;
@@ -53,21 +53,30 @@ class LogWindow {
   std::size_t memory_bytes() const { return capacity_; }
 
  private:
-  static constexpr std::size_t first_bytes = 128 << 10;
+  // Long reads into whole pages of memory from whole pages of the log: nothing is copied on the way where reads are direct.
+  static constexpr std::size_t page_bytes = 4096, first_bytes = std::size_t{1} << 20;
 
+  Lsn page_of(Lsn at) const {
+    const Lsn page{number(at) / page_bytes * page_bytes};
+    return page < log_->begin() ? at : page;
+  }
   void forget_before(Lsn at) {
+    if (at <= begin_) return;
     const std::size_t gone = static_cast<std::size_t>(at - begin_);
-    if (gone == 0) return;
     std::memmove(data_, data_ + gone, size_ - gone);
     size_ -= gone;
     begin_ = at;
   }
   Result<void> grow() {
     if (size_ < capacity_) return {};
-    const std::size_t wanted = capacity_ == 0 ? first_bytes : capacity_ * 2;
-    void* moved = std::realloc(data_, wanted);
-    if (moved == nullptr) return Error{Errc::out_of_memory, "window of the log"};
-    data_ = static_cast<std::byte*>(moved);
+    const std::uint64_t there = log_->end() > begin_ ? log_->end() - begin_ : 0;
+    const std::size_t first = there < first_bytes ? (static_cast<std::size_t>(there) / page_bytes + 1) * page_bytes : first_bytes;
+    const std::size_t wanted = capacity_ == 0 ? first : capacity_ * 2;
+    void* const larger = std::aligned_alloc(page_bytes, wanted);
+    if (larger == nullptr) return Error{Errc::out_of_memory, "window of the log"};
+    if (size_ != 0) std::memcpy(larger, data_, size_);
+    std::free(data_);
+    data_ = static_cast<std::byte*>(larger);
     capacity_ = wanted;
     return {};
   }
