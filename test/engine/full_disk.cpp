@@ -109,6 +109,14 @@ class FullDisk {
     }
   }
 
+  /// What the maintenance thread does between two commits.
+  void background_round() {
+    auto& upkeep = engine_->begin().hold().store().upkeep();
+    upkeep.set_has_thread(true);
+    const auto done = upkeep.background_round();
+    REQUIRE_MESSAGE(done, done.error().message());
+    others_fill_up();
+  }
   void checkpoint() {
     const auto done = engine_->checkpoint();
     REQUIRE_MESSAGE(done, done.error().message());
@@ -292,6 +300,23 @@ TEST_CASE("the same under AsyncDurability") {
     CAPTURE(seed + i);
     erase_all_at_random<AsyncEngine>({}, seed + i);
   }
+}
+
+TEST_CASE("the same while a maintenance thread writes pages back between the erases") {
+  for (const bool direct : {true, false})
+    for (const std::uint64_t rows : {1500u, 3000u}) {
+      CAPTURE(direct);
+      CAPTURE(rows);
+      FullDisk<SyncEngine> world{{.direct = direct}, 300 + rows};
+      world.fill(rows, 1000);
+      world.open();
+      for (int round = 0; round < 60; ++round) {
+        world.erase(world.some_rows());
+        world.background_round();
+      }
+      world.look();
+      world.close();
+    }
 }
 
 TEST_CASE("a full disk does not keep a table from being dropped") {

@@ -80,8 +80,10 @@ aegis::storage::LockStats locks_of(Engine& engine) {
 template <class Engine>
 std::uint64_t pins_that_stay(Engine& engine) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (engine.stats().pool.pinned != 0 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
-  return engine.stats().pool.pinned;
+  for (;; std::this_thread::yield()) {
+    const std::uint64_t pinned = engine.stats().pool.pinned;
+    if (pinned == 0 || std::chrono::steady_clock::now() > end) return pinned;
+  }
 }
 
 /// With nothing open: no lock is held or waited for, no version is kept, and everything that is stored is sound.

@@ -203,6 +203,10 @@ class BufferPool {
   Result<void> check(PageId id) {
     return writes_.with_staging([&](auto& staging) { return writes_.io().load(id, *staging.image, staging.scratch); });
   }
+  /// Proves bytes that were read elsewhere: the page's block as it is stored.
+  Result<void> check(PageId id, Bytes stored) {
+    return writes_.with_staging([&](auto& staging) { return writes_.io().prove(id, stored, *staging.image, staging.scratch); });
+  }
 
   PoolStats stats() {
     PoolStats stats;
@@ -221,6 +225,10 @@ class BufferPool {
     return stats;
   }
   std::uint64_t dirty_pages() const { return writes_.dirty_pages(); }  ///< Cheap, for whoever paces checkpoints.
+  std::uint64_t write_backs() {                                        ///< Pages written so far.
+    const Lock lock = frames_.lock();
+    return writes_.stats(lock).write_backs;
+  }
   std::size_t frame_count() const { return frames_.count(); }
 
  private:

@@ -37,7 +37,15 @@ class PageIo {
     }
     MutableBytes rest;
     if constexpr (!reads_in_place) rest = scratch.subspan(stored_limit);
-    AEGIS_TRY(const BlockHeader header, block_.decode(block_of(id), room.first(*read), image, rest));
+    const Result<void> proven = prove(id, room.first(*read), page, rest);
+    if constexpr (LocatingBackend<Backend>)
+      if (!proven) return backend_->located(proven.error(), block_of(id));
+    return proven;
+  }
+
+  /// The page of these bytes at rest, which the page's own memory may begin with where pages are read in place.
+  Result<void> prove(PageId id, Bytes stored, Page<PageSize>& page, MutableBytes scratch) const {
+    AEGIS_TRY(const BlockHeader header, block_.decode(block_of(id), stored, page.bytes(), scratch));
     if (static_cast<unsigned>(header.type) != static_cast<unsigned>(page.type())) return Error{Errc::corrupt_page, "type of page", number(id)};
     return page.validate(id);
   }

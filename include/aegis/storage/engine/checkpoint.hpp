@@ -55,6 +55,8 @@ class Checkpointer {
   std::uint64_t completed() const { return completed_.load(std::memory_order_acquire); }
   /// Pages whose blocks stood, or were about to, when the last checkpoint was cut: those not in use now are erased by the next.
   std::uint64_t pages_at_cut() const { return pages_at_cut_.load(std::memory_order_relaxed); }
+  /// Pages written back until the last checkpoint was sealed; those written since wait for the next to give their old places back.
+  std::uint64_t write_backs_at_seal() const { return write_backs_at_seal_.load(std::memory_order_relaxed); }
   /// Where a replay would start.
   Lsn lsn() const { return Lsn{lsn_.load(std::memory_order_acquire)}; }
   /// After opening: what block 0 said.
@@ -104,6 +106,7 @@ class Checkpointer {
   }
 
   Result<void> publish() {
+    const std::uint64_t written = parts_.pool->write_backs();  // none of the new epoch's before the seal
     if constexpr (SealableBackend<typename Parts::Backend>) {
       parts_.backend.seal();
       parts_.pool->seal_epoch();
@@ -111,6 +114,7 @@ class Checkpointer {
     const Result<void> synced = parts_.backend.sync();
     if constexpr (!SealableBackend<typename Parts::Backend>) parts_.pool->seal_epoch();
     if (!synced) parts_.fail();
+    else write_backs_at_seal_.store(written, std::memory_order_relaxed);
     return synced;
   }
 
@@ -132,7 +136,7 @@ class Checkpointer {
   std::uint64_t cut_pages_ = 0;  // of the one that runs
   std::atomic<std::uint64_t> completed_{0};
   std::atomic<std::uint64_t> lsn_{0};
-  std::atomic<std::uint64_t> pages_at_cut_{0};
+  std::atomic<std::uint64_t> pages_at_cut_{0}, write_backs_at_seal_{0};
 };
 
 }  // namespace aegis::storage

@@ -58,7 +58,12 @@ class Redo {
       if (!more) return {};
       if (!has_key(record.type)) continue;  // the frame's own Begin and Commit
       ++report.records;
-      AEGIS_TRY(window_.add(record));
+      Result<void> added = window_.add(record);
+      if (!added && added.error().code() == Errc::too_large) {  // in the middle of a transaction, which nobody sees before all is applied
+        AEGIS_TRY(apply());
+        added = window_.add(record);
+      }
+      AEGIS_TRY(added);
     }
   }
 

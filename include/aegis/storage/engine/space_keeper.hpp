@@ -136,10 +136,12 @@ class SpaceKeeper {
     const std::uint64_t before = checkpointer_.pages_at_cut(), now = parts_.allocator->used_pages();
     return before > now ? before - now : 0;
   }
+  /// Something is dirty, or was written and keeps its old place until then, or is to be erased.
   bool checkpoint_helps() {
     Token token = parts_.pool->section().enter();
     parts_.allocator->release(token, parts_.manager.snapshots().oldest(parts_.acknowledged()));
-    return parts_.pool->dirty_pages() != 0 || erases() > parts_.allocator->withheld();
+    const bool replaces = parts_.pool->dirty_pages() != 0 || parts_.pool->write_backs() != checkpointer_.write_backs_at_seal();
+    return replaces || erases() > parts_.allocator->withheld();
   }
 
   Parts& parts_;

@@ -63,6 +63,7 @@ class FrameBuilder {
     if (more > max_payload_bytes - size_) return Error{Errc::too_large, "log frame"};
     std::size_t wanted = capacity_ < 256 ? 256 : capacity_ + capacity_ / 2;
     if (wanted < size_ + more) wanted = size_ + more;
+    if (wanted > max_payload_bytes) wanted = max_payload_bytes;
     void* moved = std::realloc(data_, wanted);
     if (moved == nullptr) return Error{Errc::out_of_memory, "log frame"};
     data_ = static_cast<std::byte*>(moved);
