@@ -3,6 +3,7 @@
 
 usage: programme.py BUILD short|long [isolation|durability [SUITE...]]   by hand: sh test/run.sh --isolation [long], --durability [long]
        programme.py BUILD targets [isolation|durability]                 what must be built before, for ninja
+       programme.py BUILD told [isolation|durability]                    the table of what the last sh test/run.sh did of it
        programme.py --self-test
 Isolation: every test of isolation levels, locks and versions. The long form takes every interleaving, a million list-append
 transactions a level and a minute of each bank.
@@ -14,6 +15,9 @@ AEGIS_SECONDS, AEGIS_ROUNDS, AEGIS_TRANSACTIONS, AEGIS_RECOVERIES and AEGIS_SEED
 programs print, with all of their figures, is kept in BUILD/programme. The last line says `N passed, N failed`; not 0 when one
 failed. What cannot be run on this machine is told, with its reason, and counts as neither.
 """
+import contextlib
+import io
+import json
 import os
 import pathlib
 import re
@@ -39,17 +43,17 @@ ISOLATION = [
 DURABILITY = [
     ("power cuts", ["engine/power_cut"], {"AEGIS_RECOVERIES": "150000", "AEGIS_SECONDS": "20"}),
     ("crashes", ["engine/open_syncs", "engine/real_syncs", "engine/crash", "engine/model", "engine/model_async"], {"AEGIS_SECONDS": "60"}),
-    ("kills", ["engine/kill_cycles", "engine/recovery"], {"AEGIS_ROUNDS": "60"}),
+    ("kills", ["engine/kill_cycles", "engine/recovery", "engine/redo_window"], {"AEGIS_ROUNDS": "60"}),
     ("file systems", ["engine/file_system_shutdown"], {"AEGIS_ROUNDS": "200"}),
-    ("failing calls", ["engine/failing_calls"], {"AEGIS_SECONDS": "1"}),
+    ("failing calls", ["engine/failing_calls", "engine/closing"], {"AEGIS_SECONDS": "1"}),
     ("backup", ["engine/backup", "engine/backup_crash"], {}),
     ("damage", ["engine/bit_flips", "engine/opening", "engine/salvage", "backend/extent", "wal/scan"], {"AEGIS_ROUNDS": "1"}),
     ("fuzz replay", ["engine/fuzz_replay*"], {"AEGIS_ROUNDS": "100"}),
     ("memory", ["engine/allocation_failures", "engine/memory_bound", "engine/allocations"], {"AEGIS_FULL": "1"}),
-    ("directory", ["engine/directory", "engine/opening_layout", "file/*"], {}),
-    ("full disk", ["engine/checkpoint", "engine/space"], {}),
+    ("directory", ["engine/directory", "engine/opening_layout", "backend/local", "file/*"], {}),
+    ("full disk", ["engine/full_disk", "engine/checkpoint", "engine/space"], {}),
     ("log", ["log/*", "wal/*"], {}),
-    ("pages", ["engine/verify", "block/*", "page/*", "buffer/write_back", "tree/verify"], {}),
+    ("pages", ["engine/verify", "engine/limits", "block/*", "page/*", "codec/*", "backend/extent_read_ahead", "buffer/write_back", "tree/verify"], {}),
     ("disk", ["testing/*"], {}),  # the simulated disk itself
 ]
 PROGRAMMES = {"isolation": ISOLATION, "durability": DURABILITY}
@@ -83,7 +87,7 @@ FIGURES = [
     ("copies", re.compile(r"(\d+) copies, \d+ transfers beside them")),
     ("fuzz executions", re.compile(r"(?:(\d+) seeds|seeds) and (\d+) mutations")),
     ("allocation failures", re.compile(r"allocations, (\d+) failures tried")),
-    ("planted bugs found", re.compile(r"(\d+) of \d+ mutants killed")),
+    ("planted bugs found", re.compile(r"(\d+) of \d+ mutants killed|passed +[\d.]+ +(\d+) planted bugs found")),
     ("planted bugs skipped", re.compile(r"mutants killed, ([1-9]\d*) skipped")),
 ]
 
@@ -155,6 +159,45 @@ def run(command, environment, limit, output):
     return result, time.monotonic() - start, found
 
 
+def told(build, programme):
+    """The table, from what the last `meson test` in the build directory noted."""
+    tests = {}
+    for line in (build / "meson-logs" / "testlog.json").read_text(encoding="utf-8").splitlines():
+        test = json.loads(line)
+        tests[test["name"].split(" / ")[-1]] = test
+    sums, started, ended = {}, None, 0.0
+    print(HEADING)
+    for suite, name, _ in [*programs(programme), *([("planted bugs", "planted_bugs", {})] if programme == "durability" else [])]:
+        test = tests.get(name)
+        if test is None:
+            continue
+        found = cases(test.get("stdout") or "")
+        result = {"OK": "passed", "SKIP": "skipped"}.get(test["result"], f"FAILED ({test['result']})")
+        print(row(suite, name, result, test["duration"], found))
+        add(sums, found)
+        started = test["starttime"] if started is None else min(started, test["starttime"])
+        ended = max(ended, test["starttime"] + test["duration"])
+    print("all together: " + shown(sums))
+    print(f"{programme} programme, within all other tests, {ended - (started or ended):.0f} s")
+    return 0
+
+
+HEADING = f"{'suite':14} {'program':42} {'result':20} {'seconds':>8}  cases"
+
+
+def shown(found):
+    return ", ".join(f"{number:,} {what}" for what, number in found.items())
+
+
+def row(suite, name, result, seconds, found):
+    return f"{suite:14} {name:42} {result:20} {seconds:8.1f}  {shown(found)}"
+
+
+def add(sums, found):
+    for what, number in found.items():
+        sums[what] = sums.get(what, 0) + number
+
+
 def table(build, form, programme, suites=()):
     folder = build / "programme"
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +207,7 @@ def table(build, form, programme, suites=()):
     bugs = planted_bugs(form) if programme == "durability" else None
     if bugs and (not suites or "planted bugs" in suites):
         jobs.append(("planted bugs", "mutants/mutants", bugs, {}))
-    print(f"{'suite':14} {'program':42} {'result':20} {'seconds':>8}  cases", flush=True)
+    print(HEADING, flush=True)
     for suite, name, command, longer in jobs:
         output = folder / (name.replace("/", "_") + ".txt")
         environment = {**(longer if form == "long" else {}), **os.environ}
@@ -173,10 +216,8 @@ def table(build, form, programme, suites=()):
             command, environment = ([str(program)] if program else ["sh", "-c", 'echo "$1"; exit 1', "_", words]), {**SANITIZER_OPTIONS, **environment}
             suite += " (asan)"
         result, seconds, found = run(command, environment, WATCHDOG_SECONDS[form], output)
-        shown = ", ".join(f"{number:,} {what}" for what, number in found.items())
-        print(f"{suite:14} {name:42} {result:20} {seconds:8.1f}  {shown}", flush=True)
-        for what, number in found.items():
-            sums[what] = sums.get(what, 0) + number
+        print(row(suite, name, result, seconds, found), flush=True)
+        add(sums, found)
         if result == "passed":
             passed += 1
         elif result.startswith("skipped"):
@@ -184,7 +225,7 @@ def table(build, form, programme, suites=()):
         else:
             failed += 1
             print(f"{'':14} its output: {output}")
-    print("all together: " + ", ".join(f"{number:,} {what}" for what, number in sums.items()))
+    print("all together: " + shown(sums))
     print(f"{programme} programme, {form} form, {time.monotonic() - total:.0f} s{f', {skipped} skipped' if skipped else ''}; all figures: {folder}")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
@@ -220,6 +261,19 @@ def self_test():
         found = programs(programme)
         count += len(found)
         wrong += [f"{suite}: no program" for suite, _, _ in suites if not any(of == suite for of, _, _ in found)]
+    durability = {name for _, name, _ in programs("durability")}
+    killers = {line.split()[1] for path in sorted((TESTS / "mutants").glob(PLANTED_BUGS + ".txt")) for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("killer ")}
+    wrong += [f"{name}: finds planted bugs and is not in the programme" for name in sorted(killers - durability)]
+    with tempfile.TemporaryDirectory() as folder:
+        logs = pathlib.Path(folder) / "meson-logs"
+        logs.mkdir()
+        test = {"name": "p:engine / engine/power_cut", "result": "OK", "duration": 1.5, "starttime": 5.0, "stdout": durable}
+        (logs / "testlog.json").write_text(json.dumps(test) + "\n", encoding="utf-8")
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            told(pathlib.Path(folder), "durability")
+        if not all(words in output.getvalue() for words in ("power cuts     engine/power_cut", "1,014 recoveries", "within all other tests, 2 s")):
+            wrong.append("a run that is told of afterwards: " + output.getvalue())
     wrong += [f"{name}: no program" for name in sorted(SANITIZED) if not (TESTS / (name + ".cpp")).is_file()]
     print("\n".join(wrong) or f"{count} programs; failures, programs that check nothing, that are missing and that cannot run here are told")
     return 1 if wrong else 0
@@ -230,7 +284,7 @@ def main():
         return self_test()
     programme = sys.argv[3] if len(sys.argv) > 3 else "isolation"
     suites = sys.argv[4:]
-    if len(sys.argv) < 3 or sys.argv[2] not in ("short", "long", "targets") or programme not in PROGRAMMES or \
+    if len(sys.argv) < 3 or sys.argv[2] not in ("short", "long", "targets", "told") or programme not in PROGRAMMES or \
             not set(suites) <= {*(suite for suite, _, _ in PROGRAMMES[programme]), "planted bugs"}:
         print(__doc__, file=sys.stderr)
         return 2
@@ -238,6 +292,8 @@ def main():
     if form == "targets":
         print(" ".join(target(name) for _, name, _ in programs(programme)))
         return 0
+    if form == "told":
+        return told(build, programme)
     return table(build, form, programme, suites)
 
 

@@ -73,6 +73,8 @@ for form in $forms; do
   # shellcheck disable=SC2086
   $wrapper meson test -C "$build" --timeout-multiplier "$timeout" --print-errorlogs --quiet $all $arguments $only >"$build/test-output.txt" 2>&1 || true
   builds="$builds $build"
+  # All of durability is among the tests: what it did, as a table.
+  if [ "$form" = plain ] && [ -z "$chosen$only" ] && [ -f "$build/meson-logs/testlog.json" ]; then python3 test/programme.py "$build" told durability; fi
   python3 test/summary.py "$build" || { [ -f "$build/meson-logs/testlog.json" ] || tail -n 60 "$build/test-output.txt"; }
 done
 # shellcheck disable=SC2086

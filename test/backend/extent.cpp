@@ -158,6 +158,23 @@ TEST_CASE("a superblock of another format version is told as such") {
   CHECK(failure(disk) == Errc::incompatible_format);
 }
 
+TEST_CASE("a superblock of another format version is no reason to step back to the one before it") {
+  CrashDisk disk;
+  {
+    auto backend = open(disk).value();
+    for (int i = 0; i < 2; ++i) {
+      REQUIRE(backend.write(BlockId{1}, bytes_of(std::to_string(i))));
+      REQUIRE(backend.sync());
+    }
+  }
+  for (const unsigned slot : {0u, 1u}) {  // of the newest generation, the second
+    std::byte* const at = &data_of(disk)[Superblock::slot_offset(slot)];
+    store_le(at + 4, std::uint16_t{9});
+    store_le(at + 508, Extent::checksum_of({at, 508}));
+  }
+  CHECK(failure(disk) == Errc::incompatible_format);
+}
+
 TEST_CASE("one changed bit anywhere in the file is never believed") {
   const std::uint64_t from = seed(1);
   CAPTURE(replay(from, "test_backend_extent"));

@@ -46,6 +46,18 @@ TEST_CASE("a message about another layout says what the store has, what this pro
   CHECK(said(Error{Errc::incompatible_format, "log frame type", 77}).find("log frame type 77: the store was written with another layout" + advice) != std::string::npos);
 }
 
+TEST_CASE("a message names the file and the offset, where the error has them") {
+  const Error error{Errc::corrupt_block, "extent of block", 374};
+  CHECK(error.at(StoreFile::data, 937984).message().find("corrupt_block: extent of block 374, in file data at offset 937984: ") == 0);
+  CHECK(error.at(StoreFile::wal, 4096, 0x1f).message().find("extent of block 374, in file wal-000000000000001f.log at offset 4096: ") != std::string::npos);
+  CHECK(error.at(StoreFile::spare, Error::no_offset, 2).message().find(", in file spare-0000000000000002.log: ") != std::string::npos);
+  CHECK(error.at(StoreFile::lock).message().find(", in file lock: ") != std::string::npos);
+  CHECK(error.at(StoreFile::data, 7).at(StoreFile::lock, 8).offset() == 7);
+  CHECK(error.at(StoreFile::wal, 1, std::uint64_t{1} << 32).file() == StoreFile::none);
+  CHECK(error.file() == StoreFile::none);
+  CHECK(error.message().find("file") == std::string::npos);
+}
+
 TEST_CASE("an error keeps what it was made with") {
   const Error error = Error::mismatch(Errc::corrupt_block, "block", 1, 2, 3);
   CHECK(error.code() == Errc::corrupt_block);

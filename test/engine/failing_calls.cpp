@@ -4,6 +4,7 @@
 // there when the fault is over, what was refused is not, and a failed sync ends the engine. AEGIS_SECONDS tries every index,
 // AEGIS_WORKLOAD=<name> takes one workload.
 #include "engine/simulated_store.hpp"
+#include "support/damage.hpp"
 #include "support/engines.hpp"
 
 #include <doctest/doctest.h>
@@ -244,6 +245,39 @@ TEST_CASE("a file whose sync failed is neither written nor synced again by the e
     }
   MESSAGE(failed_syncs << " failed syncs");
   CHECK(failed_syncs > 50);
+}
+
+TEST_CASE("a superblock that cannot be read is made up for by its twin, and io where that is damaged") {
+  SimulatedDisk disk{{.direct = true, .seed = 21}};
+  SimulatedClient<SyncEngine> client{21};
+  {
+    auto engine = open_simulated<SyncEngine>(disk);
+    REQUIRE(engine);
+    for (int i = 0; i < 40; ++i) REQUIRE(client.step(*engine, disk));
+    REQUIRE(engine->close());
+  }
+  const SimulatedMedium medium = settled(disk.medium());
+  for (unsigned slot = 0; slot < Superblock::slots; ++slot)  // they are the first that an opening reads
+    for (const bool twin_is_damaged : {false, true}) {
+      CAPTURE(slot);
+      CAPTURE(twin_is_damaged);
+      SimulatedMedium copy = medium;
+      if (twin_is_damaged) DamagedFile{copy, "data"}.flip(Superblock::slot_offset(slot ^ 1u) + 100, 3);
+      SimulatedDisk failing{{.direct = true, .seed = 22}, std::move(copy)};
+      failing.inject({.calls = {DiskCall::read}, .nth = slot + 1u, .error = EIO});
+      auto engine = open_simulated<SyncEngine>(failing);
+      REQUIRE(failing.faults_fired() == 1);
+      REQUIRE(engine.has_value() == !twin_is_damaged);
+      if (twin_is_damaged) {
+        CHECK(engine.error().code() == Errc::io);
+        CHECK(engine.error().file() == storage::StoreFile::data);
+        CHECK(engine.error().offset() == Superblock::slot_offset(slot));
+        continue;
+      }
+      const auto state = state_of(*engine);
+      REQUIRE(state);
+      CHECK(*state == client.state());
+    }
 }
 
 TEST_CASE("on a disk that fills up commits end cleanly with no_space, the store opens and reads, and goes on when there is room") {

@@ -244,7 +244,7 @@ TEST_CASE("a spare log segment of a size that none has is cleared away, whatever
 TEST_CASE("a spare log segment of whatever size and number, left in an empty directory, keeps no store shut") {
   const Rows rows = numbered("k", 20, 60'000);  // more than the log holds at once
   for (const char* number : {"0000000000000000", "0000000000000002", "7fffffffffffffff", "8000000000000000", "ffffffffffffffff"})
-    for (const std::size_t bytes : {8192, 512 << 10, (512 << 10) + 4096, 1 << 20, 3 << 20}) {
+    for (const std::size_t bytes : {8u << 10, 512u << 10, (512u << 10) + 4096, 1u << 20, 3u << 20}) {
       CAPTURE(number);
       CAPTURE(bytes);
       TemporaryDirectory place;

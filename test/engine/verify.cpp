@@ -3,6 +3,7 @@
 // closed, or behind the back of an engine that is open.
 #include "engine/simulated_store.hpp"
 #include "support/damage.hpp"
+#include "support/engines.hpp"
 
 #include <aegis/storage/backend/storage_backend.hpp>
 
@@ -185,6 +186,51 @@ TEST_CASE("progress is told, never falls and ends at the end") {
   CHECK(told.back().blocks == told.back().blocks_in_all);
   CHECK(told.back().pages == told.back().pages_in_all);
   CHECK(told.back().pages == report->pages);
+}
+
+TEST_CASE("damage is told with the file and the offset where the block stands") {
+  World world;
+  const std::uint64_t leaf = world.pages(PageType::data).back(), offset = world.offset_of(leaf);
+  const std::string place = ", in file data at offset " + std::to_string(offset);
+  {
+    Engine engine = world.opened();
+    world.flip("data", offset + 100);  // below the block: the extent's checksum tells
+    CHECK(verified(engine).message().find("extent of block " + std::to_string(leaf) + place) != std::string::npos);
+    world.flip("data", offset + 100);
+  }
+  world.plant(leaf, [](Page& page) { page.bytes()[PageLayout::type] = std::byte{200}; });  // under checksums that are right
+  const std::string planted = ", in file data at offset " + std::to_string(world.offset_of(leaf));
+  Engine engine = world.opened();
+  CHECK(verified(engine).message().find(planted) != std::string::npos);
+}
+
+TEST_CASE("a backup of a store with a damaged page names the page, and leaves no copy that opens") {
+  World world;
+  const std::uint64_t leaf = world.pages(PageType::data).back();
+  world.plant(leaf, [](Page& page) { page.bytes()[PageLayout::type] = std::byte{200}; });
+  Engine engine = world.opened();
+  const auto done = engine.backup("copy");
+  REQUIRE_FALSE(done);
+  CHECK((done.error().code() == Errc::corrupt_block || done.error().code() == Errc::corrupt_page));
+  CHECK(done.error().id() == leaf);
+  const auto copy = open_simulated<Engine>(world.disk, "copy", options);
+  REQUIRE_FALSE(copy);
+  CHECK(copy.error().code() == Errc::corrupt_block);
+}
+
+TEST_CASE("progress is told every thousand pages of a table, too") {
+  World world;
+  Engine engine = world.opened();
+  const auto table = table_of(engine, "large");
+  for (int i = 0; i < 200; ++i) put(engine, table, "long" + std::to_string(i), std::string(50'000, 'l'));
+  std::vector<std::uint64_t> told;
+  const auto report = engine.verify([&](const storage::VerifyProgress& progress) {
+    if (progress.pages != 0 && (told.empty() || progress.pages != told.back())) told.push_back(progress.pages);
+  });
+  REQUIRE(report);
+  CHECK_MESSAGE(report->ok(), report->message());
+  CHECK(report->pages > 2048);
+  CHECK(told.size() >= 3);
 }
 
 TEST_CASE("a stored block that changed is told by its id, also while its page is in memory") {

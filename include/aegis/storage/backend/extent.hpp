@@ -63,6 +63,7 @@ class ExtentBackend {
     count(state_->reads);
     return state_->store->read(state_->store->map.current, id, into);
   }
+  Error located(const Error& error, BlockId id) { return state_->store->located(state_->store->map.current, id, error); }
   Result<void> write(BlockId id, Bytes content) {
     AEGIS_TRY(writable());
     if (content.size() > max_block_bytes()) return Error::mismatch(Errc::too_large, "block", max_block_bytes(), content.size(), number(id));

@@ -55,7 +55,7 @@ class ExtentFile {
     const std::uint64_t begin = run.first * geometry_.unit_bytes;
     const Result<void> done = file_.write_at(begin, content);
     ahead_.drop(begin, content.size());
-    return done;
+    return done ? done : Result<void>{done.error().at(StoreFile::data, begin)};
   }
   /// The same from any memory and of any length, padded with zeros.
   Result<void> write_padded(const UnitRun& run, Bytes content) {
@@ -80,7 +80,7 @@ class ExtentFile {
     const AlignedBuffers::Buffer image = buffers_.take(Superblock::slot_bytes);
     if (!image) return Error{Errc::out_of_memory, "superblock"};
     AEGIS_TRY(const std::size_t got, file_.read_at(Superblock::slot_offset(slot), image.bytes().first(Superblock::slot_bytes)));
-    if (got != Superblock::slot_bytes) return Error{Errc::corrupt_block, "superblock in slot", slot};
+    if (got != Superblock::slot_bytes) return Error{Errc::corrupt_block, "superblock in slot", slot}.at(StoreFile::data, Superblock::slot_offset(slot));
     return Superblock::decode(Bytes{image.bytes()}.template first<Superblock::slot_bytes>(), slot);
   }
   /// A power cut between the two writes of a superblock leaves one copy of it: writes the other again, durably.
@@ -90,7 +90,7 @@ class ExtentFile {
     for (unsigned slot = first; slot < first + 2; ++slot) {
       const Result<Superblock> found = superblock_in(slot);
       if (found && *found == published) continue;
-      if (!found && found.error().code() != Errc::corrupt_block && found.error().code() != Errc::incompatible_format) return found.error();
+      if (!found && found.error().code() == Errc::out_of_memory) return found.error();
       const AlignedBuffers::Buffer image = buffers_.take(Superblock::slot_bytes);
       if (!image) return Error{Errc::out_of_memory, "superblock"};
       published.encode(image.bytes().template first<Superblock::slot_bytes>());
@@ -99,21 +99,29 @@ class ExtentFile {
     }
     return mended ? sync(false) : Result<void>{};
   }
-  /// The newest intact one. corrupt_block when there is none, or when equal generations differ.
+  /// The newest intact one. corrupt_block when there is none, or when equal generations differ; incompatible_format when one is of
+  /// another version. A slot that cannot be read is made up for by its twin, since a generation is published in both; else io.
   static Result<Superblock> read_superblock(File& file, AlignedBuffers& buffers) {
     const AlignedBuffers::Buffer image = buffers.take(Superblock::slot_bytes);
     if (!image) return Error{Errc::out_of_memory, "superblock"};
-    Result<Superblock> newest = Error{Errc::corrupt_block, "no valid superblock in the data file"};
+    Result<Superblock> newest = Error{Errc::corrupt_block, "no valid superblock"}.at(StoreFile::data);
+    Result<void> unreadable[Superblock::slots];
+    bool intact[Superblock::slots] = {};
     for (unsigned slot = 0; slot < Superblock::slots; ++slot) {
-      AEGIS_TRY(const std::size_t got, file.read_at(Superblock::slot_offset(slot), image.bytes().first(Superblock::slot_bytes)));
-      if (got != Superblock::slot_bytes) continue;
+      const Result<std::size_t> got = file.read_at(Superblock::slot_offset(slot), image.bytes().first(Superblock::slot_bytes));
+      if (!got && got.error().code() != Errc::io) return got.error();
+      if (!got) unreadable[slot] = got.error().at(StoreFile::data, Superblock::slot_offset(slot));
+      if (!got || *got != Superblock::slot_bytes) continue;
       const Result<Superblock> found = Superblock::decode(Bytes{image.bytes()}.template first<Superblock::slot_bytes>(), slot);
-      if (!found && found.error().code() == Errc::incompatible_format && !newest) newest = found;
+      if (!found && found.error().code() == Errc::incompatible_format) return found;  // intact, of another version, and maybe the newest
       if (!found) continue;
+      intact[slot] = true;
       if (newest && newest->generation == found->generation && !(*newest == *found))
         return Error{Errc::corrupt_block, "superblocks of one generation that differ, generation", found->generation};
       if (!newest || newest->generation < found->generation) newest = found;
     }
+    for (unsigned slot = 0; slot < Superblock::slots; ++slot)
+      if (!unreadable[slot] && !intact[slot ^ 1u]) return unreadable[slot].error();
     return newest;
   }
 
@@ -142,12 +150,14 @@ class ExtentFile {
  private:
   Result<std::size_t> read_sectors(std::uint64_t begin, MutableBytes into) {
     if (const Maybe<std::size_t> got = ahead_.read(file_, begin, into)) return *got;
-    return file_.read_at(begin, into);
+    const Result<std::size_t> got = file_.read_at(begin, into);
+    return got ? got : Result<std::size_t>{got.error().at(StoreFile::data, begin)};
   }
   Result<void> verify(const Extent& extent, Bytes content, const char* subject, std::uint64_t id) const {
-    if (content.size() != extent.bytes) return Error::mismatch(Errc::corrupt_block, subject, extent.bytes, content.size(), id);
+    const std::uint64_t offset = geometry_.offset(extent);
+    if (content.size() != extent.bytes) return Error::mismatch(Errc::corrupt_block, subject, extent.bytes, content.size(), id).at(StoreFile::data, offset);
     if (const std::uint32_t found = Extent::checksum_of(content); found != extent.checksum)
-      return Error::mismatch(Errc::corrupt_block, subject, extent.checksum, found, id);
+      return Error::mismatch(Errc::corrupt_block, subject, extent.checksum, found, id).at(StoreFile::data, offset);
     return {};
   }
 

@@ -120,11 +120,11 @@ struct Superblock {
 
   /// corrupt_block, or incompatible_format for an intact superblock of another version.
   static Result<Superblock> decode(std::span<const std::byte, slot_bytes> from, unsigned slot) {
-    const Error damaged{Errc::corrupt_block, "superblock in slot", slot};
+    const Error damaged = Error{Errc::corrupt_block, "superblock in slot", slot}.at(StoreFile::data, slot_offset(slot));
     if (load_le<std::uint32_t>(from.data()) != magic) return damaged;
     if (load_le<std::uint32_t>(from.data() + 508) != Extent::checksum_of(Bytes{from}.first(508))) return damaged;
     if (const auto version = load_le<std::uint16_t>(from.data() + 4); version != format_version)
-      return Error::mismatch(Errc::incompatible_format, "version of the data file", std::uint64_t{format_version}, std::uint64_t{version});
+      return Error::mismatch(Errc::incompatible_format, "version of the data file", std::uint64_t{format_version}, std::uint64_t{version}).at(StoreFile::data, slot_offset(slot));
     Superblock block{
         .height = load_le<std::uint8_t>(from.data() + 6),
         .unit_bytes = load_le<std::uint32_t>(from.data() + 8),

@@ -58,7 +58,7 @@ class ExtentOpen {
     Owned<Store> store{new (std::nothrow) Store{std::move(data), published}};
     if (!store) return Error{Errc::out_of_memory, "data file"};
     AEGIS_TRY(const std::uint64_t size, store->file.size());
-    if (size < published.used_bytes) return Error::mismatch(Errc::corrupt_block, "length of the data file", published.used_bytes, size);
+    if (size < published.used_bytes) return Error::mismatch(Errc::corrupt_block, "length", published.used_bytes, size).at(StoreFile::data);
     if (read_only) return store;
     AEGIS_TRY(find_free_space(*store, published, size));
     AEGIS_TRY(store->file.mend_superblocks(published));
@@ -78,7 +78,7 @@ class ExtentOpen {
     FreeSpace& space = store.room.space;
     const ExtentGeometry& geometry = store.file.geometry();
     AEGIS_TRY(store.room.adopt(size));
-    if (!space.mark(0, geometry.grains(Superblock::region_bytes))) return Error{Errc::corrupt_block, "data file is too short, bytes:", size};
+    if (!space.mark(0, geometry.grains(Superblock::region_bytes))) return Error{Errc::corrupt_block, "too short, bytes:", size}.at(StoreFile::data);
     Count count;
     if (published.height != 0) AEGIS_TRY(walk(store, published.root, published.height - 1u, 0, count));
     if (count.blocks != published.blocks) return Error::mismatch(Errc::corrupt_block, "number of blocks in the map", published.blocks, count.blocks);
@@ -106,7 +106,7 @@ class ExtentOpen {
         continue;
       }
       if (entry.bytes > Store::max_block_bytes || !store.room.space.mark(entry.grain(), geometry.grains(entry.bytes)))
-        return Error{Errc::corrupt_block, "extent that overlaps another one or leaves the file, of block", id};
+        return Error{Errc::corrupt_block, "extent that overlaps another one or leaves the file, of block", id}.at(StoreFile::data, geometry.offset(entry));
       ++count.blocks;
       count.bytes += entry.bytes;
     }

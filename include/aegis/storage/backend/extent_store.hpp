@@ -61,6 +61,11 @@ class ExtentStore {
       return std::size_t{extent.bytes};
     }
   }
+  Error located(const MapRoot& root, BlockId id, const Error& error) {
+    const SharedGuard guard(lock_);
+    const MapLookup found = ExtentMap::find(root, number(id));
+    return found.state == MapLookup::State::found ? error.at(StoreFile::data, file.geometry().offset(found.extent)) : error;
+  }
   /// The first block at or after `id`, which becomes it; nullopt: there is none.
   Result<Maybe<std::size_t>> next(const MapRoot& root, std::uint64_t& id) {
     for (;;) {

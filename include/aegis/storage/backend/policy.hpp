@@ -106,6 +106,10 @@ concept TrimmableBackend = BackendPolicy<B> && requires(B backend) { { backend.t
 template <class B>
 concept CheckableBackend = BackendPolicy<B> && requires(B backend) { { backend.check([](const Error&) {}) } -> std::same_as<Result<void>>; };
 
+/// Refinement: located(error, id) is the error with the file and the offset where the block stands at rest, for its message.
+template <class B>
+concept LocatingBackend = BackendPolicy<B> && requires(B backend, const Error& error, BlockId id) { { backend.located(error, id) } -> std::same_as<Error>; };
+
 /// A backend that opens from options, as Engine::open(EngineOptions) wants it.
 template <class B>
 concept OpensFromOptions = BackendPolicy<B> && requires(const BackendOptions& options) {

@@ -52,16 +52,20 @@ constexpr std::uint64_t short_name(std::string_view text) {
   return packed;
 }
 
+/// The files of a store, for telling where something is wrong.
+enum class StoreFile : std::uint8_t { none, data, wal, spare, lock };
+
 class Error {
  public:
   static constexpr std::uint64_t no_id = ~std::uint64_t{0};
+  static constexpr std::uint64_t no_offset = ~std::uint64_t{0};
 
   constexpr Error(Errc code, const char* subject = "", std::uint64_t id = no_id) : id_(id), subject_(subject), code_(code) {}
 
   /// An operating system call failed: `os_error` is its errno, `subject` what it was about.
   static constexpr Error os(Errc code, int os_error, const char* subject, std::uint64_t id = no_id) {
     Error error{code, subject, id};
-    error.os_error_ = os_error;
+    error.os_error_ = static_cast<std::int16_t>(os_error);
     return error;
   }
   /// Two values that had to be equal. With incompatible_format `expected` is this program's and `found` the store's.
@@ -90,12 +94,26 @@ class Error {
     return error;
   }
 
+  /// The same error, with where it is: the file, the offset in it, and of a segment of the log its number. A place that was told
+  /// before, nearer to where it happened, stays.
+  constexpr Error at(StoreFile file, std::uint64_t offset = no_offset, std::uint64_t file_number = 0) const {
+    Error placed = *this;
+    if (file_ != StoreFile::none || file_number >> 32 != 0) return placed;
+    placed.file_ = file;
+    placed.offset_ = offset;
+    placed.file_number_ = static_cast<std::uint32_t>(file_number);
+    return placed;
+  }
+
   constexpr Errc code() const { return code_; }
   constexpr int os_error() const { return os_error_; }
   constexpr std::uint64_t id() const { return id_; }
   constexpr std::string_view subject() const { return subject_; }
   constexpr std::uint64_t expected() const { return expected_; }
   constexpr std::uint64_t found() const { return found_; }
+  constexpr StoreFile file() const { return file_; }
+  constexpr std::uint64_t offset() const { return offset_; }            ///< In file(), or no_offset.
+  constexpr std::uint64_t file_number() const { return file_number_; }  ///< Of a segment of the log.
 
   /// What happened, to what, and what to do about it. Allocates; never on a hot path.
   std::string message() const;
@@ -104,18 +122,22 @@ class Error {
   enum class Values : std::uint8_t { none, numbers, names, owners };
 
   static std::string shown(Values kind, std::uint64_t value);
+  std::string file_name() const;
   void say_who_has_what(std::string& said, std::string_view advice) const;
 
   std::uint64_t id_;                // of the block, page, table, file, LSN ... that `subject_` names
   std::uint64_t expected_ = 0;      // meaningful unless values_ is none
   std::uint64_t found_ = 0;
   const char* subject_;             // a literal
-  std::int32_t os_error_ = 0;       // an errno, or 0
+  std::uint64_t offset_ = no_offset;
+  std::uint32_t file_number_ = 0;
+  std::int16_t os_error_ = 0;       // an errno, or 0; Linux has none above 133
   Errc code_;
-  Values values_ = Values::none;
+  Values values_ : 4 = Values::none;
+  StoreFile file_ : 4 = StoreFile::none;
 };
 
-static_assert(std::is_trivially_copyable_v<Error> && sizeof(Error) <= 40);
+static_assert(std::is_trivially_copyable_v<Error> && sizeof(Error) <= 48);
 
 struct ErrcText {
   std::string_view name, meaning, advice;
@@ -160,6 +182,14 @@ inline std::string Error::shown(Values kind, std::uint64_t value) {
   return text;
 }
 
+/// As the store's directory has it; the formats are in backend/ and log/.
+inline std::string Error::file_name() const {
+  if (file_ == StoreFile::data || file_ == StoreFile::lock) return file_ == StoreFile::data ? "data" : "lock";
+  std::string digits;
+  for (int shift = 60; shift >= 0; shift -= 4) digits.push_back("0123456789abcdef"[std::uint64_t{file_number_} >> shift & 15]);
+  return (file_ == StoreFile::wal ? "wal-" : "spare-") + digits + ".log";
+}
+
 inline void Error::say_who_has_what(std::string& said, std::string_view advice) const {
   const bool foreign = values_ == Values::owners;
   said.append(foreign ? ": the file has " : ": the store has ").append(shown(values_, found_));
@@ -172,6 +202,8 @@ inline std::string Error::message() const {
   std::string said{text.name};
   if (*subject_ != '\0') said.append(": ").append(subject_);
   if (id_ != no_id) said.append(*subject_ == '\0' ? ": " : " ").append(std::to_string(id_));
+  if (file_ != StoreFile::none) said.append(", in file ").append(file_name());
+  if (file_ != StoreFile::none && offset_ != no_offset) said.append(" at offset ").append(std::to_string(offset_));
   if (code_ == Errc::incompatible_format && values_ != Values::none) {
     say_who_has_what(said, text.advice);
     return said;

@@ -31,7 +31,8 @@ class Backup {
   Backup(Parts& parts, Checkpointer<Chosen>& checkpointer) : parts_(parts), checkpointer_(checkpointer) {}
 
   /// Everything committed before the call is in the copy, durably, on return. The copy is a store of its own: it has a new
-  /// lineage, so it never takes the original's log for its own. invalid_argument when the directory holds a store.
+  /// lineage, so it never takes the original's log for its own. Every page is proven on the way. corrupt_block or corrupt_page
+  /// for one that is damaged; there is no copy then. invalid_argument when the directory holds a store.
   Result<void> run(const std::string& directory) {
     static_assert(PinnableBackend<Source>, "aegis: backup needs a backend with pin(), which keeps a published generation readable");
     Maybe<typename Source::Pin> pin;
@@ -75,7 +76,8 @@ class Backup {
     AEGIS_TRY(pin.for_each([&](BlockId id, std::size_t) {
       if (!done || id == meta_block) return;
       const auto size = pin.read(id, {buffer.get(), room});
-      done = size ? target.write(id, {buffer.get(), *size}) : Result<void>{size.error()};
+      done = size ? parts_.pool->check(PageId{number(id)}, {buffer.get(), *size}) : Result<void>{size.error()};
+      if (done) done = target.write(id, {buffer.get(), *size});
     }));
     return done;
   }

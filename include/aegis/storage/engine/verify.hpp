@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace aegis::storage {
@@ -62,11 +63,10 @@ class Verifier {
     seen_count_ = pages;
     for (std::uint64_t page = 1; page < pages; ++page)
       if (Parts::Allocator::is_map_page(PageId{page})) check_map_page(PageId{page});
-    AEGIS_TRY(walk(parts_.catalog));
+    AEGIS_TRY(walk(parts_.catalog, tell));
     const auto listed = for_each_catalog_row(parts_, token, [&](std::string_view, const CatalogRow& row) {
       ++report_.tables;
-      tell(progress_);
-      return walk({row.id, row.root});
+      return walk({row.id, row.root}, tell);
     });
     if (!listed && listed.error().code() == Errc::out_of_memory) return listed.error();
     if (!listed) damaged(listed.error());
@@ -75,7 +75,27 @@ class Verifier {
     return std::move(report_);
   }
 
+  void damaged(Error problem) {
+    ++report_.problem_count;
+    if (report_.problems.size() < 100) report_.problems.push_back(problem);
+  }
+
+ private:
+  static constexpr std::uint64_t tell_every = 1024;
+
   // What the tree's walk reports to.
+  template <class Tell>
+  struct Walk {
+    bool visited(PageId page) {
+      const bool first = verifier.visited(page);
+      if (verifier.progress_.pages % tell_every == 0) tell(std::as_const(verifier.progress_));
+      return first;
+    }
+    void damaged(Error problem) { verifier.damaged(problem); }
+
+    Verifier& verifier;
+    Tell& tell;
+  };
 
   bool visited(PageId page) {
     if (number(page) >= seen_count_) return damaged(Error{Errc::corrupt_page, "id beyond the last page", number(page)}), false;
@@ -86,12 +106,6 @@ class Verifier {
     if (!parts_.allocator->in_use(page)) damaged(Error{Errc::corrupt_page, "page that is used but marked free", number(page)});
     return true;
   }
-  void damaged(Error problem) {
-    ++report_.problem_count;
-    if (report_.problems.size() < 100) report_.problems.push_back(problem);
-  }
-
- private:
   /// Block 0 is what the last checkpoint wrote, the log goes on from there, the backend knows where everything is.
   Result<void> check_foundations() {
     std::array<std::byte, meta_bytes> stored{};
@@ -114,7 +128,7 @@ class Verifier {
       if (number(id) > highest_block_) highest_block_ = number(id);
       if (id != meta_block) done = check_block(PageId{number(id)});
       ++report_.blocks;
-      if (++progress_.blocks % 1024 == 0) tell(progress_);
+      if (++progress_.blocks % tell_every == 0) tell(progress_);
     });
     AEGIS_TRY(done);
     AEGIS_TRY(note(listed));
@@ -135,8 +149,10 @@ class Verifier {
     if (!read) damaged(read.error());
     else if (!*read) damaged(Error{Errc::corrupt_page, "free map page", number(page)});
   }
-  Result<void> walk(TableRoot root) {
-    const auto counts = parts_.tree->verify(root, *this);
+  template <class Tell>
+  Result<void> walk(TableRoot root, Tell& tell) {
+    Walk<Tell> walk{*this, tell};
+    const auto counts = parts_.tree->verify(root, walk);
     if (!counts) return note(counts.error());
     report_.rows += root.table == catalog_table ? 0 : counts->rows;
     report_.ghosts += counts->ghosts;
