@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 using namespace aegis_test;
 namespace storage = aegis::storage;
@@ -67,6 +68,55 @@ Damaged damaged_store(bool closed = false, std::uint64_t seed = 7) {
   return made;
 }
 
+struct Replaced {
+  SimulatedMedium medium;
+  StoreState state;
+  std::set<TableRows::value_type> long_values;  ///< All that ever were, with their keys.
+};
+
+/// Every row replaced, and tables made, since the checkpoint before the newest. The log has the last of it only.
+Replaced replaced_store(bool loads) {
+  SimulatedDisk disk{{.direct = true, .mapping = true, .seed = 7}};
+  Replaced made;
+  auto larger = options;
+  larger.pool_bytes = 32 * 4096;
+  auto engine = open_simulated<Engine>(disk, "store", larger);
+  REQUIRE(engine);
+  const auto commit = [&](const char* name, int first, int count, const std::string& value) {
+    const auto table = engine->table(name);
+    REQUIRE(table);
+    for (int i = first; i < first + count; ++i) made.state[name][key(i)] = value;
+    REQUIRE(engine->transact([&](Engine::Transaction& txn) -> Result<void> {
+      for (int i = first; i < first + count; ++i) AEGIS_TRY(txn.put(*table, key(i), value));
+      return {};
+    }));
+  };
+  const auto commit_all = [&](const std::string& value) {
+    for (int first = 0; first < 2000; first += 250) commit("t", first, 250, value + std::string(40, '-'));
+    for (int i = 0; i < 12; ++i) {
+      const std::string long_value = value + std::string(10'000, static_cast<char>('a' + i));
+      made.long_values.emplace(key(i % 4), long_value);
+      commit("long", i % 4, 1, long_value);
+    }
+  };
+  commit_all("OLD");
+  REQUIRE(engine->checkpoint());
+  commit_all("NEW");
+  commit("since", 0, 250, "NEW");
+  if (loads) {
+    auto loader = engine->load_table("loaded");
+    REQUIRE(loader);
+    for (int i = 0; i < 500; ++i) REQUIRE(loader->append(key(i), made.state["loaded"][key(i)] = text(i)));
+    REQUIRE(loader->finish());  // a checkpoint
+  } else {
+    REQUIRE(engine->checkpoint());
+  }
+  disk.kill_process();
+  { const auto gone = std::move(engine); }
+  made.medium = settled(disk.medium());
+  return made;
+}
+
 struct Salvaged {
   SalvageReport report;
   StoreState state;
@@ -90,6 +140,15 @@ Salvaged salvaged(const SimulatedMedium& medium) {
 void zero_block(SimulatedMedium& medium, std::uint64_t id) {
   const LiveExtent extent = extent_of(medium, id);
   DamagedFile{medium, "data"}.flip(extent.offset + extent.bytes / 2, 1);
+}
+/// Its superblocks, or the root of its map.
+void lose_newest_checkpoint(SimulatedMedium& medium, bool superblocks) {
+  DamagedFile data{medium, "data"};
+  const Superblock newest = superblock_in(data);
+  const unsigned slot = Superblock::first_slot(newest.generation);
+  for (const unsigned at : {slot, slot + 1})
+    if (superblocks) data.zero(Superblock::slot_offset(at), 512);
+  if (!superblocks) data.flip(storage::ExtentGeometry{newest.unit_bytes}.offset(newest.root) + 20, 0);
 }
 /// The pages of a table by type and level, as the published map has them.
 std::vector<std::uint64_t> pages_of(SimulatedMedium& medium, std::uint32_t table, storage::PageType type) {
@@ -215,13 +274,41 @@ TEST_CASE("without superblocks, or without the root of the map, blocks are found
 }
 
 TEST_CASE("without the newest checkpoint the one before it is taken, and it is said") {
-  Damaged store = damaged_store();
-  DamagedFile data{store.medium, "data"};
-  const unsigned slot = Superblock::first_slot(superblock_in(data).generation);
-  for (const unsigned at : {slot, slot + 1}) data.zero(Superblock::slot_offset(at), 512);
-  Salvaged got = salvaged(store.medium);
-  CHECK(got.report.older_checkpoint);
-  CHECK_FALSE(got.report.ok());
+  for (const bool superblocks : {true, false}) {
+    Damaged store = damaged_store();
+    lose_newest_checkpoint(store.medium, superblocks);
+    Salvaged got = salvaged(store.medium);
+    CHECK(got.report.older_checkpoint);
+    CHECK_FALSE(got.report.ok());
+    CHECK(got.state == store.state);  // the log goes back to it
+  }
+}
+
+TEST_CASE("where the log does not go back to the older checkpoint nothing stands under a table's own name, and the newest leaves win") {
+  for (const bool loads : {true, false}) {
+    const Replaced store = replaced_store(loads);
+    for (const auto& [superblocks, lost] : {std::pair{true, ""}, {false, ""}, {true, "log"}, {false, "log"}, {true, "block 0"}}) {
+      CAPTURE(loads);
+      CAPTURE(superblocks);
+      CAPTURE(lost);
+      const std::string_view also = lost;
+      SimulatedMedium medium = store.medium;
+      lose_newest_checkpoint(medium, superblocks);
+      if (also == "block 0") zero_block(medium, 0);
+      for (const std::string& name : log_files(medium))
+        if (also == "log") remove_file(medium, name);
+      Salvaged got = salvaged(medium);
+      CHECK(got.report.older_checkpoint);
+      CHECK_FALSE(got.report.ok());
+      for (const auto& [name, rows] : store.state) CHECK_MESSAGE(got.state.count(name) == 0, name);
+      CHECK(got["lost+found-1.unproven"] == store.state.at("t"));
+      for (const auto& row : got["lost+found-2.unproven"]) CHECK_MESSAGE(store.long_values.contains(row), row.first);
+      for (const auto& table : got.report.tables)
+        if (table.source == "long") CHECK(got["lost+found-2.unproven"].size() + table.lost_values >= store.state.at("long").size());
+      CHECK(got["lost+found-3.unproven"] == store.state.at("since"));
+      if (loads && also != "log") CHECK(got["lost+found-4.unproven"] == store.state.at("loaded"));  // only the log tells that it is whole
+    }
+  }
 }
 
 TEST_CASE("a hole in the log takes its own transactions only, and is told") {
@@ -357,7 +444,7 @@ TEST_CASE("whatever sector is damaged, a table's rows are those that were commit
         for (auto& [table, expected] : store.state) {
           for (const auto& [k, v] : got[table]) {
             const auto found = expected.find(k);
-            const bool was_told = got.report.older_checkpoint || got.report.log_holes != 0 || got.report.log_lost || name != "data";
+            const bool was_told = got.report.log_holes != 0 || got.report.log_lost || name != "data";
             CHECK((was_told || (found != expected.end() && found->second == v)));
           }
           rows += got[table].size();

@@ -39,7 +39,7 @@ class Salvage {
     AEGIS_TRY(replay());
     AEGIS_TRY(target_.commit());
     for (auto& table : tables_.all()) {
-      if (table.named && table.state == TableState::open && survey_.blocks().has_map()) AEGIS_TRY(tables_.target(table, true));  // empty ones too
+      if (table.named && table.state == TableState::open && survey_.is_current()) AEGIS_TRY(tables_.target(table, true));  // empty ones too
       if (!table.proven && !table.unproven) continue;
       table.counts.id = table.id;
       table.counts.source = table.name;
@@ -74,13 +74,13 @@ class Salvage {
       if (known != nullptr && known->state != TableState::open) return {};
       const bool reached = survey_.pages().is_reached(page), all_reached = known != nullptr ? known->whole : !report_.lost_catalog;
       const auto used = reached ? std::optional<bool>{true} : all_reached ? std::optional<bool>{false} : survey_.pages().in_use(page);
-      if (!used) {
+      if (!used || (*used && !survey_.is_current())) {
         survey_.unproven().push_back({page, Survey::in_map, 0, true, page_->newest()});
         return {};
       }
       if (!*used) return ++report_.freed_leaves, Result<void>{};
       if (page_->newest() > newest_) newest_ = page_->newest();
-      return copy_leaf(View{*page_}, true);
+      return copy_leaf(View{*page_}, nullptr);
     });
   }
   /// Older leaves first, each in place of all that its range held: so the newest that can be read decides.
@@ -92,12 +92,14 @@ class Salvage {
       const Known* const known = tables_.find(page_->owner());
       if (known != nullptr && known->state != TableState::open) continue;
       ++report_.unproven_leaves;
-      AEGIS_TRY(copy_leaf(View{*page_}, false));
+      AEGIS_TRY(copy_leaf(View{*page_}, &found));
     }
     return {};
   }
 
-  Result<void> copy_leaf(const View& leaf, bool is_proven) {
+  /// `unproven`: where it stands, if it may be old.
+  Result<void> copy_leaf(const View& leaf, const Unproven* unproven) {
+    const bool is_proven = unproven == nullptr;
     if (!leaf.is_leaf() || !leaf.well_formed()) return report_.damaged(Error{Errc::corrupt_page, "rows of a leaf of table", number(leaf.page().owner())}), Result<void>{};
     Known& table = tables_.at(leaf.page().owner());
     AEGIS_TRY(const auto target, tables_.target(table, is_proven));
@@ -113,7 +115,7 @@ class Salvage {
       if (!value.present()) continue;
       std::string_view bytes = value.bytes;
       if (value.kind == RowKind::overflow) {
-        AEGIS_TRY(const bool readable, read_long_value(table, value.overflow(), is_proven));
+        AEGIS_TRY(const bool readable, read_long_value(table, value.overflow(), unproven));
         if (!readable) continue;
         bytes = value_.view();
       }
@@ -129,10 +131,10 @@ class Salvage {
     if (!put) report_.damaged(put.error());
     return {};
   }
-  Result<bool> read_long_value(Known& table, OverflowRef ref, bool is_proven) {
+  Result<bool> read_long_value(Known& table, OverflowRef ref, const Unproven* leaf) {
     const Owned<PageOf> page{new (std::nothrow) PageOf};
     if (!page) return Error{Errc::out_of_memory, "page of a long value"};
-    const auto load = [&](PageId id, PageOf& into) { return is_proven ? survey_.pages().load(id, into) : load_part(id, into); };
+    const auto load = [&](PageId id, PageOf& into) { return leaf == nullptr ? survey_.pages().load(id, into) : load_part(id, *leaf, into); };
     const auto read = survey_.pages().long_value(table.id, ref, value_, *page, load);
     if (read) return true;
     if (read.error().code() == Errc::out_of_memory) return read.error();
@@ -140,22 +142,25 @@ class Salvage {
     report_.damaged(read.error());
     return false;
   }
-  /// A part of a chain that may be old: taken where the map has it, or where it stands once in the file.
-  Result<void> load_part(PageId id, PageOf& page) {
-    if (survey_.pages().load(id, page)) return {};
+  /// A part of a chain that may be old: taken where it stands once. What a leaf of the map names is what the map has, though
+  /// another may stand in the file.
+  Result<void> load_part(PageId id, const Unproven& leaf, PageOf& page) {
+    const bool is_mapped = static_cast<bool>(survey_.pages().load(id, page));
+    if (is_mapped && leaf.offset == Survey::in_map) return {};
     const Unproven* only = nullptr;
     for (const Unproven& found : survey_.unproven()) {
       if (found.id != id || found.offset == Survey::in_map) continue;
-      if (only != nullptr) return Error{Errc::corrupt_page, "several old versions of overflow page", number(id)};
+      if (is_mapped || only != nullptr) return Error{Errc::corrupt_page, "several old versions of overflow page", number(id)};
       only = &found;
     }
+    if (is_mapped) return {};
     if (only == nullptr) return Error{Errc::corrupt_page, "overflow page", number(id)};
     return survey_.load(*only, page);
   }
 
   Result<void> replay() {
     return survey_.frames().for_each([&](const SalvagedFrame& frame) -> Result<void> {
-      if (!survey_.has_meta() && survey_.blocks().has_map() && timestamp_of(frame) <= newest_) return {};  // the pages have it
+      if (!survey_.has_meta() && survey_.is_current() && timestamp_of(frame) <= newest_) return {};  // the pages have it
       RecordReader check{frame.payload, frame.lsn};
       for (LogRecord record;;) {
         const auto more = check.next(record);
@@ -185,7 +190,7 @@ class Salvage {
     const Known* const known = tables_.find(record.table);
     if (known == nullptr ? !report_.lost_catalog && report_.log_holes == 0 : known->state != TableState::open) return {};  // dropped later on
     Known& table = tables_.at(record.table);
-    AEGIS_TRY(const auto target, tables_.target(table, survey_.blocks().has_map()));
+    AEGIS_TRY(const auto target, tables_.target(table, survey_.is_current()));
     if (!has_value(record.type)) return target_.erase(target, record.key);
     std::uint64_t uncounted = 0;
     return count(target_.put(target, record.key, record.value), table, uncounted);
@@ -210,12 +215,15 @@ class Salvage {
 ///     dropped or loaded, for that stands in the same row.
 ///  3. What may be old goes to lost+found-<id>.unproven: leaves for which neither the tree nor the free-space map can be read,
 ///     and blocks that were found by looking through the file because map or superblocks cannot be read. Of several versions
-///     of a range the newest decides; if that one cannot be read, replaced and erased rows may be among them.
-///  4. A row is copied whole or not at all. Values of which a part cannot be read are counted, rows in pages that cannot be
-///     read are told as lost ranges of keys.
+///     of a range the newest decides; if that one cannot be read, replaced and erased rows may be among them. When an older
+///     checkpoint had to be taken and the log does not go back to it without a hole, all rows may be old: none are then under
+///     a table's own name, and the leaves of that checkpoint are joined by newer ones that stand in the file.
+///  4. A row is copied whole or not at all. Values of which a part cannot be read, or of point 3 has several versions that do
+///     not tell which is meant, are counted; rows in pages that cannot be read are told as lost ranges of keys.
 ///  5. Committed transactions of the log are applied whole, in order, also those behind a hole, which is reported; not those
 ///     behind a torn end, which nobody was told of. So behind a hole the rows are those of a state that never was.
-///  6. Without any map nothing is known to be current: all rows and the log go to lost+found-<id>.unproven.
+///  6. Without any map nothing is known to be current: all rows and the log go to lost+found-<id>.unproven, as the log does
+///     where point 3 sends all rows.
 /// Memory: a bit a page, 40 bytes for each block of point 3, the longest value and the longest frame. Interrupted, it leaves a
 /// new store with a part of the rows: use it only when this returned. Errors are of the new store, or out_of_memory.
 template <class Chosen, FilePolicy Files = PosixFiles>

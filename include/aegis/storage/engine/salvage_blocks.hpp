@@ -58,6 +58,9 @@ class DamagedBlocks {
       if (level == 0) return {Found::State::found, at};
     }
   }
+  bool is_at(std::uint64_t offset, const Found& found) const {
+    return found.state == Found::State::found && geometry_.offset(found.extent) == offset;
+  }
   /// The stored bytes. block_not_found, also when the map does not say; corrupt_block, io.
   Result<std::size_t> read(BlockId id, MutableBytes into) {
     const Found found = find(number(id));

@@ -31,7 +31,7 @@ struct LostRange {
 };
 
 struct SalvageReport {
-  bool older_checkpoint = false; ///< The newest one cannot be read, the rows are those of the one before it (and of the log).
+  bool older_checkpoint = false; ///< The pages are those of the one before the newest. The log goes back to it, or all is unproven.
   bool lost_map = false;         ///< Where blocks stand is not known, or not of all: they were looked for in the whole file.
   bool lost_meta = false;        ///< Block 0 cannot be read.
   bool lost_catalog = false;     ///< Names of tables may be missing.

@@ -54,8 +54,9 @@ class SalvageSurvey {
     page_.reset(new (std::nothrow) PageOf);
     if (!page_) return Error{Errc::out_of_memory, "page to salvage"};
     AEGIS_TRY(read_meta());
+    if (meta_) AEGIS_TRY(open_log());
     AEGIS_TRY(open_pages());
-    AEGIS_TRY(open_log());
+    if (!meta_) AEGIS_TRY(open_log());  // only what was found may say whose log it is
     if (!blocks_.has_file() && log_.empty()) return Error{Errc::corrupt_block, "neither a data file nor a log"};
     return find_tables();
   }
@@ -64,6 +65,9 @@ class SalvageSurvey {
   Pages& pages() { return pages_; }
   Frames& frames() { return frames_; }
   bool has_meta() const { return meta_.has_value(); }  ///< Block 0 of the checkpoint that was taken was read.
+  /// Whether the pages that the map names, with the log behind them, are current: there is a map, and no newer checkpoint of
+  /// which the log tells a part only.
+  bool is_current() const { return is_current_; }
   std::vector<Unproven>& unproven() { return found_; }
   Result<void> load(const Unproven& found, PageOf& page) {
     if (found.offset == in_map) return pages_.load(found.id, page);
@@ -82,6 +86,7 @@ class SalvageSurvey {
       return {};
     }
     report_.lost_meta = true;
+    is_current_ = blocks_.has_map() && !report_.older_checkpoint;  // where the log would have to begin is not known
     if (size || size.error().code() != Errc::block_not_found || blocks_.map_is_whole()) report_.damaged(meta.error());
     return {};
   }
@@ -91,10 +96,10 @@ class SalvageSurvey {
       if (number(id) > highest) highest = number(id);
       return {};
     }));
-    if (!blocks_.map_is_whole()) AEGIS_TRY(look_through(highest));
+    if (!blocks_.map_is_whole() || !is_current_) AEGIS_TRY(look_through(highest));
     return pages_.open(highest);
   }
-  /// Finds every block in the file that the map says nothing of.
+  /// Finds every block in the file that the map says nothing of or, when it is not current, that may be newer than it.
   Result<void> look_through(std::uint64_t& highest) {
     AEGIS_TRY(pages_.open(0));
     return blocks_.look_through([&](std::uint64_t offset, Bytes bytes) -> std::size_t {
@@ -102,7 +107,9 @@ class SalvageSurvey {
       const PageId id{load_le<std::uint64_t>(bytes.data() + BlockHeader::id_at)};
       const std::uint64_t length = std::uint64_t{block_header_bytes} + load_le<std::uint32_t>(bytes.data() + BlockHeader::stored_bytes_at);
       if (length > bytes.size() || !pages_.decode(id, bytes.first(static_cast<std::size_t>(length)), *page_)) return 0;
-      if (blocks_.find(number(id)).state != Blocks::Found::State::unknown) return static_cast<std::size_t>(length);
+      const auto known = blocks_.find(number(id));
+      const bool is_other = !is_current_ && !blocks_.is_at(offset, known) && may_be_newer(*page_);
+      if (known.state != Blocks::Found::State::unknown && !is_other) return static_cast<std::size_t>(length);
       ++report_.blocks;
       const bool is_leaf = page_->type() == PageType::data;
       if (is_leaf || page_->type() == PageType::overflow) found_.push_back({id, offset, static_cast<std::uint32_t>(length), is_leaf, page_->newest()});
@@ -110,6 +117,8 @@ class SalvageSurvey {
       return static_cast<std::size_t>(length);
     });
   }
+  /// Than the checkpoint that was taken. Parts of long values do not tell how old they are.
+  bool may_be_newer(const PageOf& page) const { return !meta_ || page.type() == PageType::overflow || page.newest() > meta_->checkpoint.last; }
   /// Without a map an old block 0 still tells whose log it is.
   std::size_t look_for_meta(Bytes bytes) {
     if (bytes.size() < meta_bytes || load_le<std::uint64_t>(bytes.data()) != Meta::magic) return 0;
@@ -122,9 +131,14 @@ class SalvageSurvey {
   Result<void> open_log() {
     if (meta_) identity_ = meta_->identity;
     AEGIS_TRY(log_.open(identity_));
-    AEGIS_TRY(frames_.survey(meta_ ? std::optional<WalPosition>{meta_->checkpoint} : std::nullopt, !blocks_.has_map()));
-    if (meta_ && !meta_->log_created) report_.log_lost = false;  // it never had one
-    if (meta_ && frames_.checkpoint_number() != 0) report_.older_checkpoint = frames_.checkpoint_number() > meta_->checkpoint_number;
+    AEGIS_TRY(frames_.survey(meta_ ? std::optional<WalPosition>{meta_->checkpoint} : std::nullopt, !is_current_));
+    if (!meta_) return {};
+    if (!meta_->log_created) report_.log_lost = false;  // it never had one
+    if (frames_.checkpoint_number() > meta_->checkpoint_number) report_.older_checkpoint = true;
+    if (report_.older_checkpoint) AEGIS_TRY(frames_.for_each([](const SalvagedFrame&) { return Result<void>{}; }));  // counts the holes
+    const bool is_whole = !report_.log_lost && report_.log_holes == 0;
+    is_current_ = is_whole || !report_.older_checkpoint;
+    if (is_whole && frames_.checkpoint_number() == meta_->checkpoint_number) report_.older_checkpoint = false;  // the log knows of no other
     return {};
   }
 
@@ -139,15 +153,19 @@ class SalvageSurvey {
         if (number(id) == 0 || pages_.is_reached(page) || !is_leaf_of(page) || page_->owner() != catalog_table) return {};
         return pages_.in_use(page).value_or(true) ? learn(View{*page_}) : Result<void>{};
       }));
+    }
+    if (!whole || !is_current_) {
       sort(found_.data(), found_.size(), [](const Unproven& a, const Unproven& b) { return a.newest < b.newest; });
       for (const Unproven& leaf : found_)
-        if (leaf.is_leaf && load(leaf, *page_) && page_->owner() == catalog_table) AEGIS_TRY(learn(View{*page_}));
+        if (leaf.is_leaf && load(leaf, *page_) && page_->owner() == catalog_table && (!whole || may_be_newer(*page_))) AEGIS_TRY(learn(View{*page_}));
     }
     report_.lost_catalog = !whole || report_.lost_range_count != 0;
     AEGIS_TRY(frames_.for_each([&](const SalvagedFrame& frame) { return learn_from_log(frame); }));
     std::vector<TableRoot> roots;
-    for (const Known& table : tables_.all())
-      if (table.state == TableState::open && table.root != PageId{} && blocks_.has_map()) roots.push_back({table.id, table.root});
+    for (const Known& table : tables_.all()) {
+      const bool is_mapped = blocks_.has_map() && (is_current_ || !meta_ || number(table.id) < meta_->next_table);
+      if (is_mapped && table.state == TableState::open && table.root != PageId{}) roots.push_back({table.id, table.root});
+    }
     for (const TableRoot& root : roots) AEGIS_TRY(tables_.at(root.table).whole, pages_.walk(root, [](const View&) { return Result<void>{}; }));
     return {};
   }
@@ -183,6 +201,7 @@ class SalvageSurvey {
   DamagedLog<Files> log_;
   Frames frames_;
   std::optional<Meta> meta_;              // block 0 of the checkpoint that was taken
+  bool is_current_ = false;               // of the map
   std::optional<StoreIdentity> identity_;
   std::uint64_t newest_number_ = 0;       // of the block 0 that identity_ is from, without a map
   std::vector<Unproven> found_;           // 40 bytes for each block that may be old
