@@ -59,7 +59,7 @@ for form in $forms; do
     tsan)  CXX=clang++-19 configure build-tsan -Db_sanitize=thread -Db_lundef=false; timeout=8
            # Without address randomization; a container may forbid to change it, newer kernels and runtimes do without.
            if setarch -R true 2>/dev/null; then wrapper='setarch -R'; fi
-           [ -n "$chosen" ] || chosen='latch eviction file log backend buffer wal version lock isolation tree txn engine storage' ;;
+           [ -n "$chosen" ] || chosen='sanitizers latch eviction file log backend buffer wal version lock isolation tree txn engine storage' ;;
   esac
   if [ -n "$seconds" ]; then export AEGIS_SECONDS="$seconds"; fi
   [ -z "$chosen$only" ] || all=''

@@ -225,6 +225,12 @@ class Campaign {
   bool long_form() const { return long_form_; }
   const std::vector<Place>& places() const { return places_; }
   const std::vector<Place>& written() const { return written_; }
+  /// All names in the store's directory.
+  std::vector<std::string> files() const {
+    std::vector<std::string> names;
+    for (const auto& [name, file] : store_.medium.directories.at("store").names) names.push_back(name);
+    return names;
+  }
 
   /// attempt(i) -> what damaged() told, `count` times; all together is told under the name `what`.
   template <class Attempt>
@@ -352,6 +358,24 @@ void cut_files(bool closed) {
   CHECK((removed.refused > 0 || replayed()));
 }
 
+/// Every two files of the directory. A name tells what its file has to be, so nothing may be lost by it, no last commit either:
+/// all are judged as damage of the data file is.
+void exchange_all(bool closed) {
+  Campaign campaign{closed};
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (const std::string& one : campaign.files())
+    for (const std::string& other : campaign.files())
+      if (one < other) pairs.emplace_back(one, other);
+  REQUIRE(pairs.size() >= 3);
+  const Tally all = campaign.each("files exchanged", pairs.size(), [&](std::uint64_t i, Tally& tally) {
+    const auto& [one, other] = pairs[i];
+    const auto exchange = [&](SimulatedMedium& medium) { return exchange_files(medium, one, other), one + " exchanged with " + other + ", as damage"; };
+    return campaign.damaged({"data", 0, true}, sector, tally, exchange);
+  });
+  CHECK((all.refused > 0 || replayed()));
+  CHECK((all.right > 0 || replayed()));
+}
+
 }  // namespace
 
 TEST_CASE("a bit that flips in a closed store is told, or changes nothing of what is read") { flip_bits(true); }
@@ -364,6 +388,9 @@ TEST_CASE("a sector of zeros, swapped sectors and sectors written over others ar
 }
 TEST_CASE("files that were cut short or are gone are told, or nothing of them was needed") {
   for (const bool closed : {true, false}) cut_files(closed);
+}
+TEST_CASE("files that were exchanged with each other are told, or nothing of them was needed") {
+  for (const bool closed : {true, false}) exchange_all(closed);
 }
 TEST_CASE("the judge of damaged stores sees a wrong row, a lost one and one that came back") {
   SmallStore store = small_store(true);

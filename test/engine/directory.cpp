@@ -399,7 +399,7 @@ TEST_CASE("a backend's log is in the backend's directory, though that was moved 
 }
 
 TEST_CASE("under any umask a store's directory and files are for their owner alone") {
-  for (const ::mode_t mask : {0000, 0022, 0077}) {
+  for (const ::mode_t mask : {0000u, 0022u, 0077u}) {
     const TemporaryDirectory place;
     CHECK(in_process([&] {
             ::umask(mask);
@@ -540,7 +540,7 @@ TEST_CASE("extents beyond 4 GiB of a data file come back, though the file is mos
   auto data = directory->open("data", {.create = true, .direct = true});
   REQUIRE(data);
   storage::ExtentFile<storage::PosixFiles> file{*std::move(data), storage::ExtentGeometry{4096}};
-  for (const std::uint64_t gib : {0, 1, 2, 4, 5, 9}) {
+  for (const std::uint64_t gib : {0u, 1u, 2u, 4u, 5u, 9u}) {
     CAPTURE(gib);
     const std::string text = numbered("extent", 1, 9'000).begin()->second + std::to_string(gib);
     const storage::Bytes content{reinterpret_cast<const std::byte*>(text.data()), text.size()};

@@ -112,6 +112,7 @@ class Inspector {
     bound(at.call);
     ++counts_.kills;
     ++counts_.images;
+    ++counts_.cut_again;
     if (const std::string what = wrong_with_image(medium, 2); !what.empty()) wrong["kill before " + std::to_string(at.call)] = what;
   }
   /// Which steps may be found when the disk ends at a call.

@@ -70,6 +70,11 @@ inline void remove_file(SimulatedMedium& medium, const std::string& name, const 
   medium.directories.at(directory).names.erase(name);
   medium.directories.at(directory).durable_names.erase(name);
 }
+/// Each of the two gets the other's content.
+inline void exchange_files(SimulatedMedium& medium, const std::string& one, const std::string& other, const std::string& directory = "store") {
+  auto& place = medium.directories.at(directory);
+  for (auto* names : {&place.names, &place.durable_names}) std::swap(names->at(one), names->at(other));
+}
 /// The segments of the log, in order.
 inline std::vector<std::string> log_files(const SimulatedMedium& medium, const std::string& directory = "store") {
   std::vector<std::string> found;

@@ -166,6 +166,57 @@ TEST_CASE("what a failed sync was to write stays visible until the cache is drop
   CHECK(world.content() == two_pages);
 }
 
+TEST_CASE("names that a failed sync was to keep stay visible, and where none is retried no later one keeps them, unless changed anew") {
+  World world{{.direct = false, .retries_names = false}};
+  auto place = world.directory();
+  for (const char* const name : {"kept", "moved", "removed", "target"}) (void)World::file(place, name);
+  REQUIRE(place.sync());
+  for (const char* const name : {"made", "again", "leaves", "source"}) (void)World::file(place, name);
+  REQUIRE(place.rename("moved", "elsewhere"));
+  REQUIRE(place.rename("source", "target"));
+  REQUIRE(place.unlink("removed"));
+  world.disk.inject({.calls = {DiskCall::sync_directory}, .error = EIO});
+  CHECK(place.sync().error().os_error() == EIO);
+  REQUIRE(place.sync());
+  const auto numbers = [](const SimulatedMedium& medium, CutModel model) { return after_power_cut(medium, model, 3).directories.at("place").names; };
+  const SimulatedMedium medium = world.disk.medium();
+  const auto &before = medium.directories.at("place").durable_names, &seen = medium.directories.at("place").names;
+  CHECK(seen.size() == 6);  // kept, target, made, again, leaves, elsewhere
+  CHECK(before.size() == 4);
+  CHECK(before.at("target") != seen.at("target"));
+  for (const CutModel model : cut_models) CHECK(numbers(medium, model) == before);
+
+  REQUIRE(place.unlink("again"));
+  (void)World::file(place, "again");
+  REQUIRE(place.rename("leaves", "stays"));
+  REQUIRE(place.rename("target", "other"));
+  (void)World::file(place, "removed");
+  for (const bool synced : {false, true}) {
+    if (synced) REQUIRE(place.sync());
+    const SimulatedMedium later = world.disk.medium();
+    auto expected = before;
+    for (const char* const name : {"again", "stays", "other", "removed"}) expected[name] = later.directories.at("place").names.at(name);
+    expected.erase("target");
+    CHECK(numbers(later, CutModel::everything) == expected);
+    CHECK(numbers(later, CutModel::nothing) == (synced ? expected : before));
+  }
+  world.disk.power_up(CutModel::nothing, 0);
+  CHECK(world.content("moved") == "");
+  CHECK(world.content("elsewhere") == "absent");
+}
+
+TEST_CASE("names that a failed sync was to keep wait, where syncs are retried, for the next") {
+  World world;
+  auto place = world.directory();
+  (void)World::file(place);
+  world.disk.inject({.calls = {DiskCall::sync_directory}, .error = EIO});
+  CHECK(place.sync().error().os_error() == EIO);
+  const SimulatedMedium failed = world.disk.medium();
+  REQUIRE(place.sync());
+  CHECK(after_power_cut(failed, CutModel::nothing, 0).directories.at("place").names.empty());
+  CHECK(after_power_cut(world.disk.medium(), CutModel::nothing, 0).directories.at("place").names.size() == 1);
+}
+
 TEST_CASE("the power goes before or after the call that was named, handles stay dead, and a cut is told in one line") {
   for (const bool after : {false, true}) {
     World world;

@@ -120,3 +120,16 @@ TEST_CASE("a builder takes no record type that is none") {
   CHECK(builder.add(LogRecordType::checkpoint).error().code() == Errc::invalid_argument);
   CHECK(builder.empty());
 }
+
+TEST_CASE("a payload never grows beyond a gigabyte, however its memory grew") {
+  FrameBuilder builder;
+  const std::string third(std::size_t{300} << 20, 'v');
+  for (int i = 0; i < 3; ++i) REQUIRE(builder.add(LogRecordType::insert, TableId{1}, "key", third));
+  REQUIRE(builder.add(LogRecordType::insert, TableId{1}, "key", "little"));
+  const std::size_t before = builder.payload().size();
+  const auto refused = builder.add(LogRecordType::insert, TableId{1}, "key", third);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code() == Errc::too_large);
+  CHECK(builder.payload().size() == before);
+  CHECK(builder.memory_bytes() <= std::size_t{1} << 30);
+}

@@ -166,7 +166,7 @@ class PosixDirectory {
       return Error::mismatch(Errc::already_open, "lock of a directory, by process id", self, holder(descriptor.get()));
     if (taken != 0) return posix_error("lock of a directory");
     const std::string text = std::to_string(self) + "\n";
-    if (::ftruncate(descriptor.get(), 0) != 0 || ::pwrite(descriptor.get(), text.data(), text.size(), 0) < 0) {
+    if (retried([&] { return ::ftruncate(descriptor.get(), 0); }) != 0 || retried([&] { return ::pwrite(descriptor.get(), text.data(), text.size(), 0); }) < 0) {
       if (posix_code(errno) != Errc::no_space) return posix_error("lock of a directory");  // a full disk must not keep a store shut
     }
     return PosixLock{std::move(descriptor)};
@@ -191,7 +191,7 @@ class PosixDirectory {
   template <class Call>
   static int retried(Call&& call) {
     int result;
-    do result = call();
+    do result = static_cast<int>(call());
     while (result < 0 && errno == EINTR);
     return result;
   }
@@ -237,9 +237,9 @@ class PosixDirectory {
   /// What the lock's holder wrote into its file; 0 when it has not yet.
   static std::uint64_t holder(int fd) {
     char text[24];
-    const ::ssize_t got = ::pread(fd, text, sizeof text, 0);
+    const int got = retried([&] { return ::pread(fd, text, sizeof text, 0); });
     std::uint64_t pid = 0;
-    for (::ssize_t i = 0; i < got && text[i] >= '0' && text[i] <= '9'; ++i) pid = pid * 10 + static_cast<std::uint64_t>(text[i] - '0');
+    for (int i = 0; i < got && text[i] >= '0' && text[i] <= '9'; ++i) pid = pid * 10 + static_cast<std::uint64_t>(text[i] - '0');
     return pid;
   }
 

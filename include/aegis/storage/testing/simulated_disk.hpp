@@ -24,8 +24,9 @@
 namespace aegis::storage::testing {
 
 struct DiskTraits {
-  bool direct = true;   ///< Files bypass the cache when asked to, 512 bytes aligned; misaligned calls then fail with EINVAL.
-  bool mapping = true;  ///< Files can be mapped; else as on a file system that cannot.
+  bool direct = true;         ///< Files bypass the cache when asked to, 512 bytes aligned; misaligned calls then fail with EINVAL.
+  bool mapping = true;        ///< Files can be mapped; else as on a file system that cannot.
+  bool retries_names = true;  ///< Names of a failed sync of a directory wait for the next sync; else they are as lost as a file's bytes.
   std::uint64_t capacity_bytes = std::uint64_t{1} << 40;  ///< In pages of 4096 that files have; beyond it ENOSPC.
   std::uint64_t seed = 1;                                 ///< Of the entropy that stores draw their ids from.
 };
@@ -118,7 +119,8 @@ class SimulatedDisk {
     bool has_effect = (error == 0 || faults_.fault().takes_effect) && is_change(kind);
     if (error == 0 && is_sync && lie_every_ != 0 && ++syncs_ % lie_every_ == 0) has_effect = false;
     if (error == 0 && !has_room(change)) error = ENOSPC, has_effect = false;
-    if (error != 0 && is_sync && !faults_.fault().takes_effect) change.failed = has_effect = true;
+    const bool forgets = is_sync && (kind != DiskCall::sync_directory || !traits_.retries_names);
+    if (error != 0 && forgets && !faults_.fault().takes_effect) change.failed = has_effect = true;
     if (error == 0 || has_effect) {
       const int refused = effect(change);
       has_effect = has_effect && refused == 0;

@@ -46,7 +46,7 @@ class SimulatedMedium {
   struct PendingName {
     std::uint64_t order;
     std::string from, to;  ///< A rename; no `from`: `file` was made; no `to`: removed.
-    FileNumber file;
+    FileNumber file;       ///< Of a rename: 0, or the file's number where a failed sync lost the name `from`.
   };
   struct Directory {
     bool durable = false;  ///< Its own name in its parent.
@@ -85,13 +85,12 @@ class SimulatedMedium {
     }
   }
   static void apply(Names& names, const PendingName& change) {
-    if (change.from.empty()) {
-      names[change.to] = change.file;
-    } else if (const auto found = names.find(change.from); found != names.end()) {
-      const FileNumber file = found->second;
+    FileNumber file = change.file;
+    if (const auto found = names.find(change.from); found != names.end()) {
+      if (file == 0) file = found->second;
       names.erase(found);
-      if (!change.to.empty()) names[change.to] = file;
     }
+    if (file != 0 && !change.to.empty()) names[change.to] = file;
   }
 
  private:
@@ -99,17 +98,27 @@ class SimulatedMedium {
 
   void rename(const std::string& directory, PendingName change) {
     Directory& place = directories[directory];
+    if (const auto found = place.names.find(change.from); found != place.names.end() && !change.to.empty()) {
+      const Names synced = names_if_synced(place);
+      const auto kept = synced.find(change.from);
+      if (kept == synced.end() || kept->second != found->second) change.file = found->second;
+    }
     apply(place.names, change);
     place.pending.push_back(std::move(change));
   }
+  static Names names_if_synced(const Directory& place) {
+    Names names = place.durable_names;
+    for (const PendingName& pending : place.pending) apply(names, pending);
+    return names;
+  }
+  /// One that failed is told of where its names are lost: they stay visible, and no later one makes them durable.
   void sync_names(const DiskChange& change) {
-    if (change.failed) return;
     Directory& place = directories[change.directory];
     if (change.name == "..") {
-      place.durable = true;
+      place.durable = place.durable || !change.failed;
       return;
     }
-    place.durable_names = place.names;
+    if (!change.failed) place.durable_names = names_if_synced(place);
     place.pending.clear();
   }
 
