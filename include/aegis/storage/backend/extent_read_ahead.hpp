@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads on behind reads that follow each other, as the page cache would, in a file that bypasses it: a scan or a redo in the
-// order of the places costs one call for sixteen pages. What was read ahead is for who goes on near there, and dropped
+// order of the places costs one call for sixteen pages, later for sixty-four. What was read ahead is for who goes on near there, and dropped
 // when something is written over it; a failure in it is nobody's. Any thread; who would wait reads alone.
 #pragma once
 
@@ -24,6 +24,7 @@ class ExtentReadAhead {
     // Neighbours may share a sector. What is read again is wanted from the file: it may have changed there.
     const bool follows = begin <= last_end_ + largest_gap && begin + file.alignment() >= last_end_ && begin != last_begin_;
     in_row_ = follows ? in_row_ + 1 : 0;
+    if (in_row_ == 0) length_ = AlignedBuffers::kept_bytes;
     last_begin_ = begin;
     last_end_ = begin + into.size();
     if (in_row_ >= row_before && !covers(begin, into.size())) fill(file, begin);
@@ -39,19 +40,21 @@ class ExtentReadAhead {
   }
 
  private:
-  static constexpr std::size_t largest = AlignedBuffers::kept_bytes / 4;
+  static constexpr std::size_t largest = AlignedBuffers::kept_bytes / 4;  // of what is asked for
+  static constexpr std::size_t longest = AlignedBuffers::kept_bytes * 4;  // of what is read ahead, in doubling steps as a row goes on
   static constexpr std::uint64_t largest_gap = 16 << 10;  // what was freed or belongs to the map lies between
   static constexpr unsigned row_before = 2;               // reads that follow each other before one is made longer
 
   bool covers(std::uint64_t begin, std::size_t size) const { return begin >= begin_ && begin + size <= begin_ + size_; }
   void fill(File& file, std::uint64_t begin) {
     size_ = 0;
-    if (!buffer_) buffer_ = buffers_.take(AlignedBuffers::kept_bytes);
+    if (!buffer_) buffer_ = buffers_.take(longest);
     if (!buffer_) return;
-    const Result<std::size_t> got = file.read_at(begin, buffer_.bytes());
+    const Result<std::size_t> got = file.read_at(begin, buffer_.bytes().first(length_));
     if (!got) return;
     begin_ = begin;
     size_ = *got;
+    length_ = std::min(2 * length_, longest);
   }
 
   AlignedBuffers& buffers_;
@@ -60,6 +63,7 @@ class ExtentReadAhead {
   std::uint64_t begin_ = 0;                  // of the buffer's bytes in the file
   std::uint64_t last_begin_ = 0, last_end_ = 0;  // of the last read
   std::size_t size_ = 0;                     // of the buffer's bytes that hold what the file does
+  std::size_t length_ = AlignedBuffers::kept_bytes;  // of the next long read
   unsigned in_row_ = 0;                      // reads up to the last that each followed the one before
 };
 
