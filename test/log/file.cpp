@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <aegis/storage/file/posix.hpp>
 #include <aegis/storage/log/file.hpp>
+#include <aegis/storage/testing/simulated_files.hpp>
 
 #include <doctest/doctest.h>
 
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -25,6 +27,8 @@ namespace {
 constexpr std::uint64_t unit = 4096;
 
 using SimulatedLog = FileLog<CrashFiles>;
+using FaultyLog = FileLog<testing::SimulatedFiles>;
+using testing::DiskCall, testing::SimulatedDisk;
 using RealLog = FileLog<PosixFiles>;
 
 constexpr LogOptions log_options(bool process_durable = false, bool create = true) {
@@ -34,6 +38,10 @@ Result<SimulatedLog> open(CrashDisk& disk, const LogOptions& options) { return S
 Result<RealLog> open(const TemporaryDirectory& place, const LogOptions& options) {
   AEGIS_TRY(PosixDirectory directory, PosixFiles{}.open_directory(place.path(), false));
   return RealLog::open(std::move(directory), options);
+}
+Result<FaultyLog> open(SimulatedDisk& disk, const LogOptions& options) {
+  AEGIS_TRY(auto directory, testing::SimulatedFiles{disk}.open_directory("log", true));
+  return FaultyLog::open(std::move(directory), options);
 }
 std::vector<std::byte> filled(std::uint64_t units, char with) { return std::vector<std::byte>(units * unit, static_cast<std::byte>(with)); }
 template <class Log>
@@ -49,6 +57,27 @@ std::vector<std::string> names_of(const CrashDisk& disk, std::string_view prefix
   for (const auto& [name, inode] : disk.now)
     if (name.starts_with(prefix)) names.push_back(name);
   return names;
+}
+
+std::vector<std::string> names_of(SimulatedDisk& disk, std::string_view prefix) {
+  std::vector<std::string> names;
+  auto directory = testing::SimulatedFiles{disk}.open_directory("log", true);
+  REQUIRE(directory);
+  const auto found = directory->list();
+  REQUIRE(found);
+  for (const std::string& name : *found)
+    if (name.starts_with(prefix)) names.push_back(name);
+  return names;
+}
+void make_files(SimulatedDisk& disk, SegmentRole role, std::uint64_t count) {
+  auto directory = testing::SimulatedFiles{disk}.open_directory("log", true);
+  REQUIRE(directory);
+  for (std::uint64_t id = 1; id <= count; ++id) REQUIRE(directory->open(SegmentName{role, 1000 + id}, {.create = true}));
+}
+std::uint64_t opened_files(const SimulatedDisk& disk) {
+  std::uint64_t opened = 0;
+  for (const auto& call : disk.history()) opened += call.change.call == DiskCall::open;
+  return opened;
 }
 
 /// What the log must still hold, however its process and its disk ended.
@@ -511,6 +540,110 @@ TEST_CASE("a damaged log is told apart, and the error names the segment") {
     disk.now["wal-1.log"] = disk.now["data"] = disk.now["fresh-0000000000000001.log"] = std::make_shared<CrashDisk::Inode>();
     CHECK(open(disk, log_options(false, false)));
     CHECK(names_of(disk, "fresh-").empty());
+  }
+}
+
+TEST_CASE("a segment whose file cannot be renamed stays in the log, which goes on, and is dropped by a later call") {
+  for (const int error : {ENOSPC, EDQUOT, EIO})
+    for (const bool takes_effect : {false, true}) {
+      CAPTURE(error);
+      CAPTURE(takes_effect);
+      SimulatedDisk disk;
+      auto log = open(disk, log_options());
+      REQUIRE(log);
+      REQUIRE(log->append(filled(30, 'a')));
+      REQUIRE(names_of(disk, "wal-").size() == 5);
+      disk.inject({.calls = {DiskCall::rename}, .nth = 2, .error = error, .takes_effect = takes_effect});
+      CHECK(log->drop_before(log->end()));
+      CHECK(disk.faults_fired() == 1);
+      CHECK(names_of(disk, "wal-").size() == (takes_effect ? 1 : 4));
+      CHECK(log->begin() == Lsn{unit + (takes_effect ? 4 : 1) * 7 * unit});
+      CHECK(log->append(filled(9, 'b')));
+      CHECK(log->sync());
+      CHECK(log->drop_before(log->end()));
+      CHECK(log->begin() == Lsn{unit + 5 * 7 * unit});
+      CHECK(log->append(filled(1, 'c')));
+      const Lsn begin = log->begin(), end = log->end();
+      log = Errc::io;
+      disk.power_up(testing::CutModel::nothing, 1);
+      log = open(disk, log_options(false, false));
+      REQUIRE(log);
+      CHECK(log->begin() == begin);
+      CHECK(log->cut(end));
+      CHECK(text_at(*log, end, unit).empty());
+      CHECK(text_at(*log, Lsn{number(end) - unit}, unit) == std::string(unit, 'c'));
+    }
+}
+
+TEST_CASE("a failed rename of a segment that is dropped is reported where the log cannot grow instead, and does not end it") {
+  SimulatedDisk disk;
+  auto log = open(disk, log_options());
+  REQUIRE(log);
+  while (log->reserve(unit)) REQUIRE(log->append(filled(1, 'a')));
+  disk.inject({.calls = {DiskCall::rename}, .error = ENOSPC, .sticky = true});
+  const auto dropped = log->drop_before(log->end());
+  REQUIRE_FALSE(dropped);
+  CHECK(dropped.error().code() == Errc::no_space);
+  CHECK(log->begin() == Lsn{unit});
+  CHECK(log->reserve(unit).error().code() == Errc::busy);
+  disk.heal();
+  CHECK(log->drop_before(log->end()));
+  CHECK(log->reserve(20 * unit));
+  CHECK(log->append(filled(20, 'b')));
+}
+
+TEST_CASE("a directory that cannot be synced after a segment was renamed ends the log") {
+  SimulatedDisk disk;
+  auto log = open(disk, log_options());
+  REQUIRE(log);
+  REQUIRE(log->append(filled(30, 'a')));
+  disk.inject({.calls = {DiskCall::sync_directory}});
+  CHECK(log->drop_before(log->end()).error().code() == Errc::engine_failed);
+  CHECK(log->append(filled(1, 'b')).error().code() == Errc::engine_failed);
+}
+
+TEST_CASE("a spare that cannot be given its name is no spare, and leaves no file") {
+  for (const bool takes_effect : {false, true}) {
+    CAPTURE(takes_effect);
+    SimulatedDisk disk;
+    auto log = open(disk, log_options());
+    REQUIRE(log);
+    disk.inject({.calls = {DiskCall::rename}, .error = ENOSPC, .takes_effect = takes_effect});
+    const auto refused = log->reserve(20 * unit);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code() == Errc::no_space);
+    CHECK(names_of(disk, "fresh-").empty());
+    CHECK(names_of(disk, "spare-").size() == 1);
+    CHECK(log->file_bytes() == disk.used_bytes());
+    CHECK(log->reserve(20 * unit));
+    CHECK(log->append(filled(20, 'a')));
+  }
+}
+
+TEST_CASE("more segments than any log has are corrupt_log before one is opened, more spares than any log has are taken away") {
+  SimulatedDisk disk;
+  REQUIRE(open(disk, log_options()));
+  SUBCASE("segments") {
+    make_files(disk, SegmentRole::wal, 3000);
+    disk.record();
+    for (const bool create : {false, true}) {
+      const auto refused = open(disk, log_options(false, create));
+      REQUIRE_FALSE(refused);
+      CHECK(refused.error().code() == Errc::corrupt_log);
+      CHECK(refused.error().id() == 3001);
+    }
+    CHECK(opened_files(disk) == 0);
+    CHECK(names_of(disk, "wal-").size() == 3001);
+  }
+  SUBCASE("spares") {
+    make_files(disk, SegmentRole::spare, 3000);
+    disk.record();
+    auto log = open(disk, log_options(false, false));
+    REQUIRE(log);
+    CHECK(opened_files(disk) < 1100);
+    CHECK(names_of(disk, "spare-").size() == 1);
+    CHECK(log->cut(log->begin()));
+    CHECK(log->append(filled(20, 'a')));
   }
 }
 

@@ -67,7 +67,8 @@ class BasicEngine {
     return BasicEngine{std::move(store)};
   }
 
-  /// busy while transactions or cursors are open. Afterwards a reopen has nothing to recover; every later call fails.
+  /// busy while transactions or cursors are open. Afterwards a reopen has nothing to recover; every later call fails. After any other
+  /// error the store is open still and may be closed later, unless the engine has failed.
   Result<void> close() { return store_->close(); }
 
   /// Opened, or durably created: any bytes may be a name, up to the key limit.

@@ -19,7 +19,12 @@ class MaintenanceThread {
   MaintenanceThread& operator=(const MaintenanceThread&) = delete;
   ~MaintenanceThread() { stop(); }
 
+  /// The first time, or after stop().
   Result<void> start() {
+    {
+      const Guard lock(mutex_);
+      stopping_ = false;
+    }
     const int error = pthread_create(&thread_, nullptr, [](void* self) -> void* { return static_cast<MaintenanceThread*>(self)->run(), nullptr; }, this);
     if (error != 0) return Error::os(Errc::out_of_memory, error, "maintenance thread");
     running_ = true;
@@ -36,7 +41,7 @@ class MaintenanceThread {
     changed_.notify_one();
   }
 
-  /// Returns after the round that is running. Not from the thread itself.
+  /// Returns after the round that is running. Not from the thread itself, and not beside start().
   void stop() {
     if (!running_) return;
     {
@@ -68,7 +73,7 @@ class MaintenanceThread {
   Mutex mutex_;
   Condition changed_;
   pthread_t thread_{};
-  bool running_ = false;   // owner's thread only
+  bool running_ = false;   // changed while nobody else looks
   bool woken_ = false;     // under mutex_
   bool stopping_ = false;  // under mutex_
 };

@@ -113,18 +113,20 @@ class Store {
   }
   bool is_here() const { return !Backend::durable_medium || process_.is_here(); }
   /// busy with live transactions. Checkpoints, and marks the log as complete; nothing can be done with the store then. Room
-  /// that nothing stored needs is given back where that succeeds.
+  /// that nothing stored needs is given back where that succeeds. After any other error the store is open still, and may be
+  /// closed later, unless it has failed.
   Result<void> close() {
     AEGIS_TRY(open_for_use());
-    closed_.store(true, std::memory_order_seq_cst);
+    if (closed_.exchange(true, std::memory_order_seq_cst)) return Error{Errc::engine_failed, "engine that was closed"};
     if (const std::size_t live = parts_.manager.snapshots().claimed(); live != 0) {
       closed_.store(false, std::memory_order_seq_cst);
       return Error{Errc::busy, "transactions and cursors still open", live};
     }
     thread_.stop();
-    catalog_.continue_drops();
-    AEGIS_TRY(checkpointer_.run());
-    AEGIS_TRY(parts_.wal->close(parts_.manager.published()));
+    if (const Result<void> ended = end_log(); !ended) {
+      if (parts_.healthy() && ended.error().code() != Errc::engine_failed) reopen();  // the log may have failed and only its caller know
+      return ended;
+    }
     if constexpr (TrimmableBackend<Backend>) (void)parts_.backend.trim();
     return {};
   }
@@ -146,8 +148,20 @@ class Store {
       : parts_(std::move(backend), options), checkpointer_(parts_), upkeep_(parts_, checkpointer_), catalog_(parts_, upkeep_), thread_(*this, options.sync_interval) {}
 
   Result<void> start_thread() {
+    AEGIS_TRY(thread_.start());
     upkeep_.set_has_thread(true);
-    return thread_.start();
+    return {};
+  }
+  Result<void> end_log() {
+    catalog_.continue_drops();
+    AEGIS_TRY(checkpointer_.run());
+    return parts_.wal->close(parts_.manager.published());
+  }
+  /// After a close that did not come to the clean end of the log: had it failed there, the store would not be healthy. Where
+  /// no thread can be had, committers do its work.
+  void reopen() {
+    if (parts_.options.maintenance_thread && !start_thread()) upkeep_.set_has_thread(false);
+    closed_.store(false, std::memory_order_seq_cst);
   }
 
   Parts parts_;

@@ -48,7 +48,8 @@ class FileLog {
   static Result<bool> exists(Directory& directory) { return SegmentScan<Files>::log_exists(directory); }
 
   /// Within reserved room only a failing device can stop it. Beyond it a segment is made, and when that is refused (busy,
-  /// no_space) nothing was written and the log lives on. Any other failure poisons.
+  /// no_space) nothing was written and the log lives on. Any other failure poisons, that of naming the next segment's file
+  /// too: it is named when the first byte comes to it, and by then frames have their LSNs and others have theirs after them.
   Result<void> append(Bytes bytes) {
     AEGIS_TRY(alive());
     if (!state_->process_durable && bytes.size() % unit_bytes() != 0) return Error{Errc::invalid_argument, "length of an append to the log"};
@@ -107,6 +108,11 @@ class FileLog {
     return into.size();
   }
 
+  Error located(const Error& error, Lsn lsn) const {
+    const Segment* const segment = state_->chain->at(lsn);
+    return segment != nullptr ? segment->located(error, lsn) : error;
+  }
+
   /// `lsn` is a multiple of unit_bytes(), not below begin(). Bytes below it that were appended are durable on return.
   /// Beyond what the last segment holds, the log begins anew there. Any failure poisons, want of room too; the next open
   /// finds what lies below the cut.
@@ -122,10 +128,12 @@ class FileLog {
     return {};
   }
 
-  /// Never more than is durable; what is freed becomes spare.
+  /// Never more than is durable; what is freed becomes spare. A segment whose file cannot be renamed stays, and is dropped by
+  /// a later call; only where max_bytes lets the log not grow instead is that an error, which does not poison.
   Result<void> drop_before(Lsn lsn) {
     AEGIS_TRY(alive());
-    return poisoning(state_->chain->drop_before(lsn < durable() ? lsn : durable()));
+    const Result<void> dropped = state_->chain->drop_before(lsn < durable() ? lsn : durable());
+    return state_->chain->failed() ? poisoning(dropped) : dropped;
   }
 
   /// So many bytes from end() on. Not cumulative: who lets several appends come at once asks for their sum. What it

@@ -55,6 +55,10 @@ concept LogPolicy =
       { constant.max_bytes() } -> std::same_as<std::uint64_t>;
     };
 
+/// Refinement: located(error, lsn) is the error with the file and the offset where that byte of the log stands, for its message.
+template <class L>
+concept LocatingLog = LogPolicy<L> && requires(const L constant, const Error& error, Lsn lsn) { { constant.located(error, lsn) } -> std::same_as<Error>; };
+
 /// Refinement: a log that keeps spare segments. Any thread, beside everything but cut; failing harms nothing but itself.
 /// spare_due() is cheap and tells that prepare_spare() would save a later reserve() the making of a segment. trim(keep)
 /// gives back all spares but one, and with `keep` no room that reserve() promised.

@@ -101,7 +101,8 @@ class SegmentChain {
     return link({.identity = identity_, .first = first, .sequence = tail_->id() + 1});
   }
 
-  /// Only whole segments that end at or below `lsn`, never the last one.
+  /// Only whole segments that end at or below `lsn`, never the last one. One whose name cannot be changed stays for the next
+  /// call; that is an error where max_bytes lets no other be made for it.
   Result<void> drop_before(Lsn lsn) {
     const Guard one_dropper{dropping_};
     for (;;) {
@@ -111,9 +112,10 @@ class SegmentChain {
         if (chain_.size() < 2 || chain_.front().limit() > lsn) return {};
         first = &chain_.front();
       }
-      AEGIS_TRY(const std::uint64_t spare, maker_.retire(*first));
+      const Result<std::uint64_t> spare = maker_.retire(*first);
+      if (!spare) return failed() || maker_.next_size(file_bytes()) == 0 ? Result<void>{spare.error()} : Result<void>{};
       const Guard guard{mutex_};
-      first->set_id(spare);
+      first->set_id(*spare);
       spares_.push_back(chain_.pop_front());
       begin_.store(number(chain_.front().first()), std::memory_order_release);
       set_room();

@@ -85,10 +85,13 @@ class SegmentFile {
   Result<SegmentHeader> read_header(std::uint64_t sequence) {
     AlignedBuffer buffer{SegmentHeader::bytes};
     if (!buffer) return Error{Errc::out_of_memory, "opening of log segment", sequence};
-    AEGIS_TRY(const std::size_t got, file_.read_at(0, buffer.bytes()));
-    if (got != SegmentHeader::bytes) return Error{Errc::corrupt_log, "header of log segment", sequence};
-    AEGIS_TRY(const SegmentHeader header, SegmentHeader::decode(buffer.bytes().template first<SegmentHeader::bytes>(), sequence));
-    if (header.segment_bytes != size_) return Error::mismatch(Errc::corrupt_log, "size of log segment", header.segment_bytes, size_, sequence);
+    const Result<std::size_t> got = file_.read_at(0, buffer.bytes());
+    if (!got) return got.error().at(StoreFile::wal, 0, sequence);
+    if (*got != SegmentHeader::bytes) return Error{Errc::corrupt_log, "header of log segment", sequence}.at(StoreFile::wal, 0, sequence);
+    const Result<SegmentHeader> header = SegmentHeader::decode(buffer.bytes().template first<SegmentHeader::bytes>(), sequence);
+    if (!header) return header.error().at(StoreFile::wal, 0, sequence);
+    if (header->segment_bytes != size_)
+      return Error::mismatch(Errc::corrupt_log, "size of log segment", header->segment_bytes, size_, sequence).at(StoreFile::wal, Error::no_offset, sequence);
     return header;
   }
 
@@ -139,8 +142,9 @@ class SegmentFile {
       const std::size_t room = in_place ? into.size() : bounce.size() - skip;
       const std::size_t step = into.size() < room ? into.size() : room;
       const MutableBytes target = in_place ? into : bounce.first(rounded_up(skip + step, file_.alignment()));
-      AEGIS_TRY(const std::size_t got, file_.read_at(offset - skip, target));
-      if (got < skip + step) return Error{Errc::corrupt_log, "size of log segment", id_};
+      const Result<std::size_t> got = file_.read_at(offset - skip, target);
+      if (!got) return located(got.error(), at);
+      if (*got < skip + step) return located(Error{Errc::corrupt_log, "size of log segment", id_}, at);
       if (!in_place) copy_bytes(into, target.subspan(skip, step));
       at = at + step;
       into = into.subspan(step);
@@ -154,6 +158,9 @@ class SegmentFile {
   /// what a power cut would leave: pages of a sync that failed in a former life look clean and are not on the disk.
   Result<void> settle() { return file_.sync_all(); }
   Result<void> forget_cache() { return file_.drop_cache(); }
+
+  /// With the place in this file where the LSN's byte is.
+  Error located(const Error& error, Lsn at) const { return error.at(StoreFile::wal, offset_of(at), id_); }
 
   std::uint64_t id() const { return id_; }
   void set_id(std::uint64_t id) { id_ = id; }

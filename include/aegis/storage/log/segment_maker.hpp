@@ -36,7 +36,8 @@ class SegmentMaker {
   std::uint64_t max_bytes() const { return max_bytes_; }
   bool process_durable() const { return process_durable_; }
   bool direct() const { return !process_durable_; }
-  /// After a failed sync of the directory nothing is known of names any more, and none may be relied on.
+  /// After a failed sync of the directory, or a rename of which nobody can tell whether it was done, nothing is known of
+  /// names any more, and none may be relied on.
   bool failed() const { return failed_.load(std::memory_order_acquire); }
 
   /// No spare that is made later gets this number: a file that is there has it. Before any other thread knows of the log,
@@ -72,7 +73,11 @@ class SegmentMaker {
       static_cast<void>(directory_.unlink(SegmentName{SegmentRole::fresh, id}));  // the next open removes it otherwise
       return made;
     }
-    AEGIS_TRY(directory_.rename(SegmentName{SegmentRole::fresh, id}, SegmentName{SegmentRole::spare, id}));
+    const SegmentName fresh{SegmentRole::fresh, id}, spare{SegmentRole::spare, id};
+    if (auto named = directory_.rename(fresh, spare); !named) {
+      if (!directory_.unlink(fresh)) static_cast<void>(directory_.unlink(spare));  // a rename that fails may have been done
+      return named.error();
+    }
     AEGIS_TRY(sync_directory());
     (*made)->prepare(process_durable_);  // here, not in the append that comes to it
     return made;
@@ -86,10 +91,16 @@ class SegmentMaker {
     AEGIS_TRY(directory_.rename(old_name, SegmentName{SegmentRole::wal, header.sequence}));
     return sync_directory();
   }
-  /// A segment's file leaves the log for good; the number it has as a spare, which is to be given to it.
+  /// A segment's file leaves the log for good; the number it has as a spare, which is to be given to it. Unless failed(), an
+  /// error leaves it in the log.
   Result<std::uint64_t> retire(const Segment& segment) {
     const std::uint64_t spare = draw_spare_id();
-    AEGIS_TRY(directory_.rename(SegmentName{SegmentRole::wal, segment.id()}, SegmentName{SegmentRole::spare, spare}));
+    const SegmentName name{SegmentRole::wal, segment.id()};
+    if (auto renamed = directory_.rename(name, SegmentName{SegmentRole::spare, spare}); !renamed) {
+      const auto stays = directory_.exists(name);  // a rename that fails may have been done
+      if (!stays) failed_.store(true, std::memory_order_release);
+      if (!stays || *stays) return renamed.error();
+    }
     AEGIS_TRY(sync_directory());
     return spare;
   }

@@ -29,7 +29,8 @@ class SegmentScan {
   using Segment = SegmentFile<Files>;
   using Directory = typename Files::Directory;
 
-  static constexpr std::uint64_t most_segments = 1024;
+  static constexpr std::uint64_t most_segments = 1024;              // of a log with one max_bytes
+  static constexpr std::uint64_t most_found = 2 * most_segments;  // a former life may have left as many of another size
 
   /// corrupt_log: a segment is missing or damaged; incompatible_format: another store's, or another format. The error's
   /// id is the segment's number. With options.create what stands there is the leftover of a creation that never ended.
@@ -61,12 +62,23 @@ class SegmentScan {
 
   SegmentScan(Chain& chain, const LogOptions& options) : chain_(chain), options_(options) {}
 
+  /// Before any is opened: there may be more of them than descriptors.
+  static Result<void> check_count(const std::vector<std::string>& names) {
+    std::uint64_t segments = 0;
+    for (const std::string& name : names) segments += SegmentName::parse(SegmentRole::wal, name) ? 1 : 0;
+    if (segments > most_found) return Error{Errc::corrupt_log, "log of more segments than can be, which are", segments};
+    return {};
+  }
+
   Result<void> find_files() {
     AEGIS_TRY(const std::vector<std::string> names, chain_.directory().list());
+    AEGIS_TRY(check_count(names));
     for (const std::string& name : names) {
       if (const auto sequence = SegmentName::parse(SegmentRole::wal, name)) AEGIS_TRY(take(SegmentRole::wal, *sequence, segments_));
-      if (const auto id = SegmentName::parse(SegmentRole::spare, name)) AEGIS_TRY(take(SegmentRole::spare, *id, spares_));
-      if (SegmentName::parse(SegmentRole::fresh, name)) leftovers_.push_back(name);
+      const auto spare = SegmentName::parse(SegmentRole::spare, name);
+      const bool is_left_over = (spare && spares_.size() == most_segments) || SegmentName::parse(SegmentRole::fresh, name);
+      if (is_left_over) leftovers_.push_back(name);
+      else if (spare) AEGIS_TRY(take(SegmentRole::spare, *spare, spares_));
     }
     for (const auto& segment : segments_)
       if (segment->id() == ~std::uint64_t{0}) return Error{Errc::corrupt_log, "number of log segment", segment->id()};  // none can follow

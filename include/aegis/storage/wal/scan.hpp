@@ -84,7 +84,7 @@ class LogWalker {
       if (!found) break;
       if (!hole && continues(*found, bad)) return found;
       if (found->header.durable > bad) {
-        if (!salvage_) return Error{Errc::corrupt_log, "hole in the log at LSN", number(bad)};
+        if (!salvage_) return probe_.broken("hole in the log at LSN", bad);
         hole = true;
         note_dropped(*found, bad);
       }

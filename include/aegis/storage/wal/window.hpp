@@ -51,6 +51,7 @@ class LogWindow {
   }
 
   std::size_t memory_bytes() const { return capacity_; }
+  const Log& log() const { return *log_; }
 
  private:
   // Long reads into whole pages of memory from whole pages of the log: nothing is copied on the way where reads are direct.
@@ -100,6 +101,12 @@ class FrameProbe {
 
   Lsn log_end() const { return end_; }
   LogWindow<Log>& window() { return window_; }
+  /// What is wrong at `lsn`, with the place in a file where the log knows it.
+  Error broken(const char* what, Lsn lsn) const {
+    const Error error{Errc::corrupt_log, what, number(lsn)};
+    if constexpr (LocatingLog<Log>) return window_.log().located(error, lsn);
+    return error;
+  }
 
   LogFrameHeader header_at(const std::byte* at, Lsn lsn) const { return codec_.decode(at, lsn); }
   bool plausible(const LogFrameHeader& header, Lsn lsn, const FrameWanted& wanted) const {
@@ -118,7 +125,7 @@ class FrameProbe {
     AEGIS_TRY(bytes, window_.view(lsn, size));
     if (bytes.size() < size || !codec_.proves(bytes.first(size), lsn)) return Maybe<LogFrame>{};
     if (!is_known(header.type)) return Error{Errc::incompatible_format, "log frame type", static_cast<std::uint64_t>(header.type)};
-    if (!fits(header)) return Error{Errc::corrupt_log, "length of the frame at LSN", number(lsn)};
+    if (!fits(header)) return broken("length of the frame at LSN", lsn);
     return Maybe<LogFrame>{LogFrame{lsn, header, {}, bytes.subspan(log_frame_header_bytes, header.length)}};
   }
 
