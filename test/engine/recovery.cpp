@@ -340,7 +340,6 @@ TEST_CASE("statistics and ids survive a restart, and no timestamp is used twice 
   std::uint64_t newest = 0;
   for (int life = 0; life < 6; ++life) {
     CAPTURE(life);
-    storage::EngineStats last;
     {
       auto engine = open_in(place / "store");
       REQUIRE(engine);

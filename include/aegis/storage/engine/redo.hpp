@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Applies committed transactions from the log to the pages of the last checkpoint. A window of the log is collected, half
-// the pool large, and the last operation of each key applied in key order, so that each leaf is touched once a window. Nothing
-// is published before the opening's own checkpoint: a crash in here costs only time. Alone, before the store is used.
+// Applies committed transactions from the log to the pages of the last checkpoint. A window of the log is collected, half as
+// large as pool and versions (of which there are none yet) may be, and the last operation of each key applied in key order, so
+// that each leaf is touched once a window. Nothing is published before the opening's own checkpoint: a crash in here costs
+// only time. Alone, before the store is used.
 #pragma once
 
 #include <aegis/storage/engine/catalog_rows.hpp>
@@ -30,7 +31,7 @@ class Redo {
 
   Result<RecoveryReport> run() {
     RecoveryReport report;
-    const std::size_t window_bytes = std::min(std::max(parts_.options.pool_bytes / 2, least_window_bytes), most_window_bytes);
+    const std::size_t window_bytes = std::min(std::max(parts_.options.pool_bytes / 2 + parts_.options.version_bytes / 2, least_window_bytes), most_window_bytes);
     auto reader = parts_.wal->reader();
     WalTransaction transaction;
     for (;;) {
