@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a stretch of the log changed: the last operation of each key, by table and key. Records lie one behind the other as
-// in the log, and sixteen bytes each are ordered: by seven bytes of the keys, what is equal in them by the next seven (the
-// multikey idea of Bentley and Sedgewick, SODA 1997). One thread at a time.
+// in the log, and sixteen bytes each are ordered: by seven bytes of the keys from the first on that they do not share, what is
+// equal in them by the next (the multikey idea of Bentley and Sedgewick, SODA 1997). One thread at a time.
 #pragma once
 
 #include <aegis/storage/core/owned.hpp>
@@ -9,6 +9,7 @@
 #include <aegis/storage/wal/record.hpp>
 
 #include <cstdint>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -79,14 +80,27 @@ class RedoWindow {
     merge_sort(entries_.get(), spare_.get(), count_, [](const Entry& a, const Entry& b) { return a.table < b.table; });
     for_each_run(0, count_, [](const Entry& a, const Entry& b) { return a.table == b.table; }, [&](std::size_t from, std::size_t to) { order_keys(from, to, 0); });
   }
-  /// [from, to) is of one table, and equal in the first `depth` bytes of its keys.
+  /// [from, to) is of one table, and equal in the first `depth` bytes of its keys, and often in more.
   void order_keys(std::size_t from, std::size_t to, std::size_t depth) {
+    depth = common_bytes(from, to, depth);
     for (std::size_t i = from; i < to; ++i) entries_[i].head = head_of(record_of(entries_[i]).key.substr(depth));
     merge_sort(entries_.get() + from, spare_.get(), to - from, [](const Entry& a, const Entry& b) { return a.head < b.head; });
     for_each_run(from, to, [](const Entry& a, const Entry& b) { return a.head == b.head; }, [&](std::size_t first, std::size_t last) {
       const bool goes_on = (entries_[first].head & 0xff) > head_bytes;
       if (goes_on) order_keys(first, last, depth + head_bytes);
     });
+  }
+  std::size_t common_bytes(std::size_t from, std::size_t to, std::size_t depth) const {
+    const std::string_view first = record_of(entries_[from]).key;
+    std::size_t common = first.size();
+    for (std::size_t i = from + 1; i < to && common > depth; ++i) {
+      const std::string_view key = record_of(entries_[i]).key;
+      common = std::min(common, key.size());
+      if (std::memcmp(first.data() + depth, key.data() + depth, common - depth) == 0) continue;
+      for (std::size_t at = depth; at < common; ++at)
+        if (first[at] != key[at]) common = at;
+    }
+    return common;
   }
   /// Seven bytes, then how many there are of them, or eight when there are more: so a key comes before all that it begins.
   static std::uint64_t head_of(std::string_view rest) {
