@@ -59,7 +59,9 @@ DURABILITY = [
 PROGRAMMES = {"isolation": ISOLATION, "durability": DURABILITY}
 PLANTED_BUGS = "durability*"  # tables of mutants/ that belong to the durability programme
 FEW_BUGS = 5
-SANITIZED = {"engine/bit_flips"}  # by the long form, which builds them itself
+# Built anew by the long form: with sanitizers, or for speed.
+SANITIZED = {"engine/bit_flips"}
+OPTIMIZED = {"engine/power_cut", "engine/failing_calls", "engine/kill_cycles"}
 SANITIZERS = ["-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 SANITIZER_OPTIONS = {"ASAN_OPTIONS": "halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 WATCHDOG_SECONDS = {"short": 900, "long": None}  # for what hangs
@@ -114,11 +116,11 @@ def planted_bugs(form):
     return [sys.executable, str(script), str(TESTS.parent), "--jobs", str(os.cpu_count() or 1), *(word for name in chosen for word in ("--only", name))]
 
 
-def sanitized(name, folder):
-    """The program, built with sanitizers by clang where it is installed (its are the quicker ones); where the compiler's words are otherwise."""
+def built(name, folder, arguments):
+    """The program, built by clang where it is installed (its sanitizers are the quicker ones); where the compiler's words are otherwise."""
     compiler = next((found for found in ("clang++-19", "clang++") if shutil.which(found)), os.environ.get("CXX", "g++"))
-    program = folder / (name.replace("/", "_") + "_sanitized")
-    command = [*shlex.split(compiler), "-std=c++20", *SANITIZERS, "-w", "-I", str(TESTS.parent / "include"), "-I", str(TESTS), str(TESTS / (name + ".cpp")), str(TESTS / "main.cpp"),
+    program = folder / name.replace("/", "_")
+    command = [*shlex.split(compiler), "-std=c++20", *arguments, "-w", "-I", str(TESTS.parent / "include"), "-I", str(TESTS), str(TESTS / (name + ".cpp")), str(TESTS / "main.cpp"),
                "-o", str(program), "-pthread"]
     made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return (program, None) if made.returncode == 0 else (None, made.stdout)
@@ -211,10 +213,10 @@ def table(build, form, programme, suites=()):
     for suite, name, command, longer in jobs:
         output = folder / (name.replace("/", "_") + ".txt")
         environment = {**(longer if form == "long" else {}), **os.environ}
-        if form == "long" and name in SANITIZED:
-            program, words = sanitized(name, folder)
+        if form == "long" and name in SANITIZED | OPTIMIZED:
+            program, words = built(name, folder, SANITIZERS if name in SANITIZED else ["-O1"])
             command, environment = ([str(program)] if program else ["sh", "-c", 'echo "$1"; exit 1', "_", words]), {**SANITIZER_OPTIONS, **environment}
-            suite += " (asan)"
+            suite += " (asan)" if name in SANITIZED else ""
         result, seconds, found = run(command, environment, WATCHDOG_SECONDS[form], output)
         print(row(suite, name, result, seconds, found), flush=True)
         add(sums, found)
@@ -274,7 +276,7 @@ def self_test():
             told(pathlib.Path(folder), "durability")
         if not all(words in output.getvalue() for words in ("power cuts     engine/power_cut", "1,014 recoveries", "within all other tests, 2 s")):
             wrong.append("a run that is told of afterwards: " + output.getvalue())
-    wrong += [f"{name}: no program" for name in sorted(SANITIZED) if not (TESTS / (name + ".cpp")).is_file()]
+    wrong += [f"{name}: no program" for name in sorted(SANITIZED | OPTIMIZED) if not (TESTS / (name + ".cpp")).is_file()]
     print("\n".join(wrong) or f"{count} programs; failures, programs that check nothing, that are missing and that cannot run here are told")
     return 1 if wrong else 0
 
