@@ -50,9 +50,8 @@ TEST_CASE("a message names the file and the offset, where the error has them") {
   const Error error{Errc::corrupt_block, "extent of block", 374};
   CHECK(error.at(StoreFile::data, 937984).message().find("corrupt_block: extent of block 374, in file data at offset 937984: ") == 0);
   CHECK(error.at(StoreFile::wal, 4096, 0x1f).message().find("extent of block 374, in file wal-000000000000001f.log at offset 4096: ") != std::string::npos);
-  CHECK(error.at(StoreFile::spare, Error::no_offset, 2).message().find(", in file spare-0000000000000002.log: ") != std::string::npos);
-  CHECK(error.at(StoreFile::lock).message().find(", in file lock: ") != std::string::npos);
-  CHECK(error.at(StoreFile::data, 7).at(StoreFile::lock, 8).offset() == 7);
+  CHECK(error.at(StoreFile::data).message().find("extent of block 374, in file data: ") != std::string::npos);
+  CHECK(error.at(StoreFile::data, 7).at(StoreFile::wal, 8, 1).offset() == 7);
   CHECK(error.at(StoreFile::wal, 1, std::uint64_t{1} << 32).file() == StoreFile::none);
   CHECK(error.file() == StoreFile::none);
   CHECK(error.message().find("file") == std::string::npos);

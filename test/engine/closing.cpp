@@ -131,7 +131,7 @@ struct Rounds {
   bool go_on() {
     const int before = count;
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (count == before && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    while (count == before && std::chrono::steady_clock::now() < end) std::this_thread::yield();
     return count != before;
   }
 
@@ -150,7 +150,7 @@ TEST_CASE("a maintenance thread that was stopped can be started again, and works
     thread.stop();
     CHECK_FALSE(thread.running());
     const int count = rounds.count;
-    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});  // time enough for rounds that should not come
     CHECK(rounds.count == count);
   }
 }

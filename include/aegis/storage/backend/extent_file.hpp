@@ -83,7 +83,8 @@ class ExtentFile {
     if (got != Superblock::slot_bytes) return Error{Errc::corrupt_block, "superblock in slot", slot}.at(StoreFile::data, Superblock::slot_offset(slot));
     return Superblock::decode(Bytes{image.bytes()}.template first<Superblock::slot_bytes>(), slot);
   }
-  /// A power cut between the two writes of a superblock leaves one copy of it: writes the other again, durably.
+  /// A power cut between the two writes of a superblock leaves one copy of it, so does a sector that cannot be read: writes the
+  /// other again, durably.
   Result<void> mend_superblocks(const Superblock& published) {
     const unsigned first = Superblock::first_slot(published.generation);
     bool mended = false;

@@ -52,8 +52,8 @@ constexpr std::uint64_t short_name(std::string_view text) {
   return packed;
 }
 
-/// The files of a store, for telling where something is wrong.
-enum class StoreFile : std::uint8_t { none, data, wal, spare, lock };
+/// The files of a store in which something may be wrong.
+enum class StoreFile : std::uint8_t { none, data, wal };
 
 class Error {
  public:
@@ -184,10 +184,10 @@ inline std::string Error::shown(Values kind, std::uint64_t value) {
 
 /// As the store's directory has it; the formats are in backend/ and log/.
 inline std::string Error::file_name() const {
-  if (file_ == StoreFile::data || file_ == StoreFile::lock) return file_ == StoreFile::data ? "data" : "lock";
+  if (file_ == StoreFile::data) return "data";
   std::string digits;
   for (int shift = 60; shift >= 0; shift -= 4) digits.push_back("0123456789abcdef"[std::uint64_t{file_number_} >> shift & 15]);
-  return (file_ == StoreFile::wal ? "wal-" : "spare-") + digits + ".log";
+  return "wal-" + digits + ".log";
 }
 
 inline void Error::say_who_has_what(std::string& said, std::string_view advice) const {

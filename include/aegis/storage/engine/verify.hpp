@@ -75,11 +75,6 @@ class Verifier {
     return std::move(report_);
   }
 
-  void damaged(Error problem) {
-    ++report_.problem_count;
-    if (report_.problems.size() < 100) report_.problems.push_back(problem);
-  }
-
  private:
   static constexpr std::uint64_t tell_every = 1024;
 
@@ -88,7 +83,7 @@ class Verifier {
   struct Walk {
     bool visited(PageId page) {
       const bool first = verifier.visited(page);
-      if (verifier.progress_.pages % tell_every == 0) tell(std::as_const(verifier.progress_));
+      if (first && verifier.progress_.pages % tell_every == 0) tell(std::as_const(verifier.progress_));
       return first;
     }
     void damaged(Error problem) { verifier.damaged(problem); }
@@ -97,6 +92,10 @@ class Verifier {
     Tell& tell;
   };
 
+  void damaged(Error problem) {
+    ++report_.problem_count;
+    if (report_.problems.size() < 100) report_.problems.push_back(problem);
+  }
   bool visited(PageId page) {
     if (number(page) >= seen_count_) return damaged(Error{Errc::corrupt_page, "id beyond the last page", number(page)}), false;
     if (seen_[number(page)]) return false;
