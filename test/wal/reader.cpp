@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "life.hpp"
+#include "support/random.hpp"
 
 using namespace aegis_test;
 using Keys = std::vector<std::string>;
@@ -198,4 +199,70 @@ TEST_CASE("streamed transactions that are open at once are bounded together") {
   auto reader = (*wal)->reader();
   WalTransaction transaction;
   CHECK(error_of(reader.next(transaction)) == Errc::too_large);
+}
+
+TEST_CASE("opening with a taker gives it every committed transaction and scans as opening alone does") {
+  TestMedium medium;
+  for (int life = 0; life < 3; ++life) {
+    auto wal = begin_life(medium);
+    std::uint64_t timestamp = number(wal->durable_timestamp());
+    stream(*wal, timestamp, 1, "Ba");
+    append(*wal, timestamp, "alone" + std::to_string(life));
+    stream(*wal, timestamp, 1, "bC");
+    stream(*wal, timestamp, 2, "Bx");  // never committed
+    if (life == 1) REQUIRE(wal->append_checkpoint(17, Lsn{}).has_value());
+    REQUIRE(wal->sync_to(wal->end()).has_value());
+    if (life == 0) REQUIRE(wal->close(Timestamp{timestamp}).has_value());
+    if (life == 2) medium.append_raw(bytes_of(Random{5}.bytes(700)));
+  }
+  Keys keys;
+  const auto take = [&](const WalTransaction& transaction) -> Result<void> {
+    for (const std::string& key : keys_of(transaction)) keys.push_back(key);
+    return {};
+  };
+  const auto once = SyncWal::open(TestLog{medium}, {.identity = identity}, take);
+  const auto alone = open_wal(medium);
+  REQUIRE(once.has_value());
+  REQUIRE(alone.has_value());
+  CHECK(keys == Keys{"alone0", "a", "b", "alone1", "a", "b", "alone2", "a", "b"});
+  CHECK(keys == keys_in(**alone));
+  const WalScan &found = (*once)->scan(), &expected = (*alone)->scan();
+  CHECK(found.cut == expected.cut);
+  CHECK(found.last == expected.last);
+  CHECK(found.generation == expected.generation);
+  CHECK(found.generation == 3);
+  CHECK(found.clean == expected.clean);
+  CHECK_FALSE(found.clean);
+  CHECK(found.checkpoint_number == 17);
+  CHECK(found.frames == expected.frames);
+  CHECK(found.transactions == expected.transactions);
+  CHECK(found.pieces == expected.pieces);
+}
+
+TEST_CASE("a taker's error ends the opening, and so does a hole that comes after what it took") {
+  TestMedium medium;
+  std::uint64_t hole = 0;
+  {
+    auto wal = begin_life(medium);
+    std::uint64_t timestamp = number(wal->durable_timestamp());
+    for (const char* key : {"a", "b", "c", "d"}) {
+      if (*key == 'c') hole = number(wal->end());
+      commit(*wal, timestamp, key);
+    }
+  }
+  int taken = 0;
+  CHECK(error_of(SyncWal::open(TestLog{medium}, {.identity = identity}, [&](const WalTransaction&) -> Result<void> {
+          return ++taken == 2 ? Result<void>{Error{Errc::no_space, "page"}} : Result<void>{};
+        })) == Errc::no_space);
+  CHECK(taken == 2);
+  medium.bytes[hole + log_frame_header_bytes] ^= std::byte{1};
+  taken = 0;
+  CHECK(error_of(SyncWal::open(TestLog{medium}, {.identity = identity}, [&](const WalTransaction&) -> Result<void> { return ++taken, Result<void>{}; })) == Errc::corrupt_log);
+  CHECK(taken == 2);
+  taken = 0;
+  const auto salvaged = SyncWal::open(TestLog{medium}, {.identity = identity, .salvage = true}, [&](const WalTransaction&) -> Result<void> { return ++taken, Result<void>{}; });
+  REQUIRE(salvaged.has_value());
+  CHECK(taken == 2);
+  CHECK((*salvaged)->scan().cut == Lsn{hole});
+  CHECK((*salvaged)->scan().dropped_bytes == medium.bytes.size() - hole);
 }

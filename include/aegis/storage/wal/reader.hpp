@@ -51,9 +51,9 @@ struct WalTransaction {
 template <LogPolicy Log, ChecksumPolicy Checksum>
 class WalReader {
  public:
-  /// Stops at `end`, the cut that a scan found.
-  WalReader(Log& log, StoreIdentity identity, WalPosition from, Lsn end, std::uint32_t max_payload)
-      : walker_(log, identity, from, max_payload), end_(end), max_payload_(max_payload), generation_(from.generation) {}
+  /// Stops at `end`: the cut that a scan found, or the log's end for a scan of its own.
+  WalReader(Log& log, StoreIdentity identity, WalPosition from, Lsn end, std::uint32_t max_payload, bool salvage = false)
+      : walker_(log, identity, from, max_payload, salvage), scan_(WalScan::begun_at(from)), end_(end), max_payload_(max_payload), generation_(from.generation) {}
   WalReader(WalReader&&) = default;
   ~WalReader() { drop_all(); }
 
@@ -62,6 +62,7 @@ class WalReader {
     for (LogFrame frame; walker_.position() < end_;) {
       AEGIS_TRY(const bool more, walker_.next(frame));
       if (!more) break;
+      scan_.see(frame);
       if (frame.header.type == LogFrameType::open && frame.header.generation != generation_) {
         generation_ = frame.header.generation;
         drop_all();  // the process that streamed them is gone
@@ -74,8 +75,11 @@ class WalReader {
       AEGIS_TRY(const bool committed, take_piece(frame, transaction));
       if (committed) return true;
     }
+    walker_.conclude(scan_);
     return false;
   }
+  /// What was read, once next() said false.
+  const WalScan& scan() const { return scan_; }
 
  private:
   struct Stream {
@@ -153,6 +157,7 @@ class WalReader {
   }
 
   LogWalker<Log, Checksum> walker_;
+  WalScan scan_;
   Lsn end_;
   std::size_t max_payload_;
   std::uint32_t generation_;            // of the last frame seen

@@ -32,6 +32,7 @@ struct LogRecord {
   LogRecordType type{};
   TableId table{};
   std::string_view key{}, value{};  ///< Views of the payload.
+  Bytes encoded{};                  ///< The whole record, where it was read from a payload.
 };
 
 inline constexpr std::size_t max_varint_bytes = 5;
@@ -128,6 +129,7 @@ class RecordReader {
   /// False at the end. incompatible_format for a type that is not known, corrupt_log for a record that leaves the payload.
   Result<bool> next(LogRecord& record) {
     if (rest_.empty()) return false;
+    const Bytes begin = rest_;
     record = {.type = static_cast<LogRecordType>(rest_[0])};
     if (!is_known(record.type)) return Error{Errc::incompatible_format, "log record type", static_cast<std::uint64_t>(rest_[0])};
     rest_ = rest_.subspan(1);
@@ -135,6 +137,7 @@ class RecordReader {
     const bool whole = !has_key(record.type) || (take_varint(table) && take_text(record.key) && (!has_value(record.type) || take_text(record.value)));
     if (!whole) return Error{Errc::corrupt_log, "record in the frame at LSN", number(lsn_)};
     record.table = TableId{table};
+    record.encoded = begin.first(begin.size() - rest_.size());
     return true;
   }
 

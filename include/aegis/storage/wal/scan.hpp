@@ -34,6 +34,19 @@ struct WalScan {
   Timestamp next_timestamp() const {
     return clean ? next(last) : Timestamp{number(last) + unclean_timestamp_gap * (std::uint64_t{dropped_generations} + 1)};
   }
+
+  /// What is known before the first frame, and after each of them, in their order.
+  static WalScan begun_at(WalPosition from) { return {.last = from.last, .clean = from.generation == 0}; }
+  void see(const LogFrame& frame) {
+    ++frames;
+    if (frame.timestamp > last) last = frame.timestamp;
+    if (frame.header.type == LogFrameType::transaction) ++transactions;
+    if (frame.header.type == LogFrameType::piece) ++pieces;
+    if (frame.header.type != LogFrameType::pad) clean = frame.header.type == LogFrameType::close;
+    if (frame.header.type != LogFrameType::checkpoint) return;
+    const auto checkpoint = LogCheckpointPayload::decode(frame.payload.data());
+    if (checkpoint.number > checkpoint_number) checkpoint_number = checkpoint.number;
+  }
 };
 
 template <LogPolicy Log, ChecksumPolicy Checksum>
@@ -42,8 +55,9 @@ class LogWalker {
   LogWalker(Log& log, StoreIdentity identity, WalPosition from, std::uint32_t max_payload, bool salvage = false)
       : probe_(log, identity), at_(from.lsn), earlier_(from.last), generation_(from.generation), max_payload_(max_payload), salvage_(salvage) {}
 
-  /// False at the log's end, then position() is the cut. corrupt_log, naming the LSN, for a hole.
+  /// False at the log's end, then position() is the cut. corrupt_log, naming the LSN, for a hole and where the log begins later.
   Result<bool> next(LogFrame& frame) {
+    if (at_ < probe_.log_begin()) return Error::mismatch(Errc::corrupt_log, "begin of the log", number(at_), number(probe_.log_begin()), number(probe_.log_begin()));
     AEGIS_TRY(Maybe<LogFrame> found, probe_.at(at_, {generation_, generation_, max_payload_}));
     if (!found) {
       AEGIS_TRY(found, look_ahead(at_));
@@ -63,9 +77,14 @@ class LogWalker {
   }
 
   Lsn position() const { return at_; }
-  std::uint32_t generation() const { return generation_; }
-  std::uint64_t dropped_bytes() const { return dropped_bytes_; }
-  std::uint32_t dropped_generations() const { return dropped_generations_; }
+  /// At the log's end, for a scan that saw every frame.
+  void conclude(WalScan& scan) const {
+    scan.cut = at_;
+    scan.dropped_bytes = dropped_bytes_;
+    scan.dropped_generations = dropped_generations_;
+    scan.generation = generation_ + dropped_generations_;
+    scan.clean = scan.clean && dropped_bytes_ == 0;
+  }
   std::size_t memory_bytes() { return probe_.window().memory_bytes(); }
 
  private:
@@ -156,26 +175,14 @@ class LogWalker {
 /// Goes once through the whole log from a position. corrupt_log when the log begins after it.
 template <ChecksumPolicy Checksum, LogPolicy Log>
 Result<WalScan> scan_log(Log& log, StoreIdentity identity, WalPosition from, std::uint32_t max_payload, bool salvage) {
-  if (from.lsn < log.begin()) return Error::mismatch(Errc::corrupt_log, "begin of the log", number(from.lsn), number(log.begin()), number(log.begin()));
   LogWalker<Log, Checksum> walker{log, identity, from, max_payload, salvage};
-  WalScan scan{.last = from.last, .clean = from.generation == 0};
+  WalScan scan = WalScan::begun_at(from);
   for (LogFrame frame;;) {
     AEGIS_TRY(const bool more, walker.next(frame));
     if (!more) break;
-    ++scan.frames;
-    if (frame.timestamp > scan.last) scan.last = frame.timestamp;
-    if (frame.header.type == LogFrameType::transaction) ++scan.transactions;
-    if (frame.header.type == LogFrameType::piece) ++scan.pieces;
-    if (frame.header.type != LogFrameType::pad) scan.clean = frame.header.type == LogFrameType::close;
-    if (frame.header.type != LogFrameType::checkpoint) continue;
-    const auto checkpoint = LogCheckpointPayload::decode(frame.payload.data());
-    if (checkpoint.number > scan.checkpoint_number) scan.checkpoint_number = checkpoint.number;
+    scan.see(frame);
   }
-  scan.cut = walker.position();
-  scan.dropped_bytes = walker.dropped_bytes();
-  scan.dropped_generations = walker.dropped_generations();
-  scan.generation = walker.generation() + scan.dropped_generations;
-  scan.clean = scan.clean && scan.dropped_bytes == 0;
+  walker.conclude(scan);
   return scan;
 }
 

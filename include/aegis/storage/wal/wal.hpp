@@ -39,10 +39,22 @@ class Wal {
 
   /// Scans the log from options.from. corrupt_log for a hole, a log that begins later, or broken frames; io as it came.
   static Result<Owned<Wal>> open(Log log, const WalOptions& options) {
-    Owned<Wal> wal{new (std::nothrow) Wal(std::move(log), options)};
-    if (!wal) return Error{Errc::out_of_memory, "wal"};
-    AEGIS_TRY(wal->writer_.open());
+    AEGIS_TRY(Owned<Wal> wal, prepare_to_open(std::move(log), options));
     AEGIS_TRY(wal->scan_, scan_log<Checksum>(wal->log_, options.identity, options.from, wal->max_payload_, options.salvage));
+    return wal;
+  }
+  /// The same, and each(const WalTransaction&) -> Result<void> for every committed transaction on the way: while the log is
+  /// read for the first and only time, so that what comes later in it may still be an error.
+  template <class Each>
+  static Result<Owned<Wal>> open(Log log, const WalOptions& options, Each&& each) {
+    AEGIS_TRY(Owned<Wal> wal, prepare_to_open(std::move(log), options));
+    Reader reader{wal->log_, options.identity, options.from, wal->log_.end(), wal->max_payload_, options.salvage};
+    for (WalTransaction transaction;;) {
+      AEGIS_TRY(const bool more, reader.next(transaction));
+      if (!more) break;
+      AEGIS_TRY(each(std::as_const(transaction)));
+    }
+    wal->scan_ = reader.scan();
     return wal;
   }
   Wal(const Wal&) = delete;
@@ -218,6 +230,12 @@ class Wal {
   using Lock = Guard<Mutex>;
   enum class Phase : std::uint8_t { opened, running, closed };
 
+  static Result<Owned<Wal>> prepare_to_open(Log log, const WalOptions& options) {
+    Owned<Wal> wal{new (std::nothrow) Wal(std::move(log), options)};
+    if (!wal) return Error{Errc::out_of_memory, "wal"};
+    AEGIS_TRY(wal->writer_.open());
+    return wal;
+  }
   Wal(Log log, const WalOptions& options)
       : log_(std::move(log)), options_(options), max_payload_(payload_limit(log_, options)), writer_(log_, options.identity) {}
 

@@ -99,6 +99,7 @@ class FrameProbe {
  public:
   FrameProbe(Log& log, StoreIdentity identity) : window_(log), codec_(identity), end_(log.end()) {}
 
+  Lsn log_begin() const { return window_.log().begin(); }
   Lsn log_end() const { return end_; }
   LogWindow<Log>& window() { return window_; }
   /// What is wrong at `lsn`, with the place in a file where the log knows it.
