@@ -145,6 +145,82 @@ TEST_CASE_TEMPLATE("a tree far larger than its pool of eight frames behaves like
   CHECK(world.pool->stats().pinned == 0);
 }
 
+TEST_CASE_TEMPLATE("puts of one run are what single puts are: in order or not, of two trees, with long values and splits", Latch, LATCHES) {
+  const std::uint64_t seed = aegis_test::seed(22);
+  INFO(aegis_test::replay(seed, "test_tree_btree_on_pool"));
+  Random random{seed};
+  World<Latch> world;
+  using Tree = typename World<Latch>::Tree;
+  TableRoot roots[2] = {world.root, {TableId{8}, {}}};
+  aegis_test::TreeModel models[2];
+  ValueBuffer buffer;
+  {
+    auto token = world.pool->section().enter();
+    roots[1].root = *world.tree.create(token, TableId{8});
+  }
+  for (std::uint64_t round = 1; round < 60; ++round) {
+    aegis_test::TreeModel rows;
+    for (std::uint64_t i = random.below(100); i > 0; --i) rows[aegis_test::random_key(random, Tree::key_limit)] = aegis_test::random_value(random);
+    std::size_t at = random.below(2);
+    auto token = world.pool->section().enter();
+    {
+      typename Tree::Run run;
+      const auto put = [&](const std::string& key, const std::string& value) {
+        const auto known = models[at].find(key);
+        int saves = 0;
+        const auto save = [&](const StoredValue& old) { saves += old.present() == (known != models[at].end()) ? 1 : 100; };
+        REQUIRE(world.tree.put(run, token, roots[at], key, value, Timestamp{round}, save));
+        CHECK(saves == 1);
+        models[at][key] = value;
+      };
+      if (random.one_in(3)) {
+        for (auto row = rows.rbegin(); row != rows.rend(); ++row) put(row->first, row->second);
+      } else {
+        for (const auto& [key, value] : rows) {
+          if (random.one_in(20)) at = 1 - at;
+          put(key, value);
+        }
+      }
+      if (random.one_in(2)) {
+        run.release();
+        put("after a release", std::to_string(round));
+      }
+    }
+    CHECK(world.pool->stats().pinned == 0);
+    world.allocator.release(token, Timestamp{round});
+  }
+  for (const std::size_t at : {0u, 1u}) {
+    auto token = world.pool->section().enter();
+    aegis_test::TreeReport report;
+    const auto counts = world.tree.verify(roots[at], report);
+    REQUIRE(counts);
+    CHECK(report.damages.empty());
+    CHECK(counts->rows == models[at].size());
+    for (const auto& [key, value] : models[at]) {
+      REQUIRE(world.tree.get(roots[at], key, buffer));
+      REQUIRE(buffer.view() == value);
+    }
+  }
+}
+
+TEST_CASE("a put that fails leaves nothing held, and the run goes on") {
+  World<PlainLatch> world;
+  auto token = world.pool->section().enter();
+  {
+    typename World<PlainLatch>::Tree::Run run;
+    REQUIRE(world.tree.put(run, token, world.root, "a", "1", Timestamp{1}));
+    const auto refused = world.tree.put(run, token, world.root, std::string(5000, 'k'), "v", Timestamp{1});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code() == Errc::too_large);
+    REQUIRE(world.tree.put(run, token, world.root, "b", std::string(9000, 'v'), Timestamp{1}));
+    REQUIRE(world.tree.put(run, token, world.root, "a", "2", Timestamp{2}));
+  }
+  CHECK(world.pool->stats().pinned == 0);
+  ValueBuffer buffer;
+  REQUIRE(world.tree.get(world.root, "a", buffer));
+  CHECK(buffer.view() == "2");
+}
+
 TEST_CASE_TEMPLATE("three readers and a writer share eight frames, and every value is whole", Latch, LATCHES) {
   World<Latch> world;
   constexpr std::uint64_t kept = 60;

@@ -136,16 +136,11 @@ class ExtentFile {
     return Error::os(full ? Errc::engine_failed : done.error().code(), done.error().os_error(), "sync of the data file");
   }
   bool sync_failed() const { return sync_failed_.load(std::memory_order_acquire); }
-  Result<void> sync_for_open() {
-    AEGIS_TRY(file_.sync_all());
-    return file_.drop_cache();
-  }
   Result<std::uint64_t> size() { return file_.size(); }
   Result<void> allocate_steps(std::size_t first, std::size_t count) {
     return file_.allocate(first * ExtentGeometry::step_bytes, count * ExtentGeometry::step_bytes);
   }
   Result<void> punch_step(std::size_t step) { return file_.punch(step * ExtentGeometry::step_bytes, ExtentGeometry::step_bytes); }
-  Result<void> allocate_units(std::uint64_t first, std::uint64_t count) { return file_.allocate(first * geometry_.unit_bytes, count * geometry_.unit_bytes); }
   Result<void> truncate_to(std::uint64_t units) { return file_.truncate(units * geometry_.unit_bytes); }
 
  private:

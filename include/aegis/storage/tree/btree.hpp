@@ -68,6 +68,18 @@ class BTree {
   static constexpr std::size_t key_limit = max_key_bytes(page_bytes);
   using Leaf = LeafCopy<page_bytes>;
 
+  /// The leaf of one put(), kept for the next: rows that come in key order find it without looking for it. While it holds one
+  /// nothing but such a put may enter pool or tree, and it ends before the stay in the section.
+  class Run {
+   public:
+    Run() = default;
+    void release() { leaf_.reset(); }
+
+   private:
+    friend BTree;
+    Maybe<typename decltype(std::declval<Pool&>().exclusive(std::declval<Token&>(), PageId{}))::value_type> leaf_;
+  };
+
   BTree(Pool& pool, Allocator& allocator)
       : pool_(pool),
         allocator_(allocator),
@@ -130,7 +142,13 @@ class BTree {
   /// enter pool or tree. The page's newest timestamp becomes `timestamp` if that is later. An error after save() was
   /// called says only that pages of a replaced long value could not be given back.
   template <class Save = SaveNothing>
-  Result<void> put(Token& token, TableRoot root, std::string_view key, std::string_view value, Timestamp timestamp, Save&& save = {});
+  Result<void> put(Token& token, TableRoot root, std::string_view key, std::string_view value, Timestamp timestamp, Save&& save = {}) {
+    Run run;
+    return put(run, token, root, key, value, timestamp, save);
+  }
+  /// The same as one of many.
+  template <class Save = SaveNothing>
+  Result<void> put(Run& run, Token& token, TableRoot root, std::string_view key, std::string_view value, Timestamp timestamp, Save&& save = {});
   /// Removes the row or makes it a ghost. False: it was absent or a ghost; save is not called. Otherwise as put().
   template <class Save = SaveNothing>
   Result<bool> erase(Token& token, TableRoot root, std::string_view key, bool leave_ghost, Timestamp timestamp, Save&& save = {});
@@ -178,10 +196,10 @@ class BTree {
   Result<Hit> read_row(TableRoot root, std::string_view key, MutableBytes out, PageId hint = {});
   template <class Visit>
   Result<void> copy_visited(const LeafPosition& position, Leaf& out, Visit&& visit);
-  auto leaf_for_change(Token& token, TableRoot root, std::string_view key) -> decltype(std::declval<Pool&>().exclusive(token, PageId{}));
+  Result<void> go_to_leaf(Run& run, Token& token, TableRoot root, std::string_view key);
   Result<PageId> leaf_of(TableRoot root, std::string_view key);
   template <class Save>
-  Result<StoredValue> place(Token& token, TableRoot root, std::string_view key, StoredValue value, Timestamp timestamp, Save& save);
+  Result<StoredValue> place(Run& run, Token& token, TableRoot root, std::string_view key, StoredValue value, Timestamp timestamp, Save& save);
   template <class MayGo>
   Result<PurgeResult> purge_rows(Token& token, TableRoot root, std::string_view key, Timestamp timestamp, MayGo&& may_go);
   void shrink(Token& token, TableRoot root, std::string_view key, Timestamp timestamp);

@@ -33,9 +33,17 @@ Result<PageId> BTree<Pool, Allocator>::leaf_of(TableRoot root, std::string_view 
 }
 
 template <class Pool, class Allocator>
-auto BTree<Pool, Allocator>::leaf_for_change(Token& token, TableRoot root, std::string_view key) -> decltype(std::declval<Pool&>().exclusive(token, PageId{})) {
+Result<void> BTree<Pool, Allocator>::go_to_leaf(Run& run, Token& token, TableRoot root, std::string_view key) {
+  if (run.leaf_) {
+    const PageType& page = run.leaf_->page();
+    const auto fences = View{page}.fences();
+    if (page.owner() == root.table && fences && LeafPosition::at(key).within(*fences)) return {};
+    run.release();
+  }
   AEGIS_TRY(const PageId id, leaf_of(root, key));
-  return pool_.exclusive(token, id);
+  AEGIS_TRY(auto leaf, pool_.exclusive(token, id));
+  run.leaf_.emplace(std::move(leaf));
+  return {};
 }
 
 template <class Pool, class Allocator>
@@ -60,36 +68,33 @@ Result<StoredValue> BTree<Pool, Allocator>::current(Token&, TableRoot root, std:
 // Puts the row in its leaf, splitting until it fits. Returns what it replaced, its bytes in saved_ if it had a chain.
 template <class Pool, class Allocator>
 template <class Save>
-Result<StoredValue> BTree<Pool, Allocator>::place(Token& token, TableRoot root, std::string_view key, StoredValue value, Timestamp timestamp, Save& save) {
+Result<StoredValue> BTree<Pool, Allocator>::place(Run& run, Token& token, TableRoot root, std::string_view key, StoredValue value, Timestamp timestamp, Save& save) {
   for (std::size_t steps = 0; steps < 4 * max_tree_levels; ++steps) {
-    std::size_t row_bytes = page_slot_bytes + leaf_cell_header_bytes + value.bytes.size();
-    {
-      AEGIS_TRY(auto handle, leaf_for_change(token, root, key));
-      PageType& page = handle.page();
-      const View leaf{page};
-      const auto found = leaf.search(key);
-      if (key.size() < page.prefix_bytes()) return Error{Errc::corrupt_page, "leaf", number(last_leaf_)};
-      const LeafCell cell{key.substr(page.prefix_bytes()), value};
-      const auto before = found.exact ? leaf.cell(found.row) : std::nullopt;
-      if (found.exact && !before) return Error{Errc::corrupt_page, "leaf", number(last_leaf_)};
-      StoredValue old = before ? before->value : StoredValue{};
-      row_bytes += cell.suffix.size();
-      const std::size_t room = page.free_bytes() + (before ? page_slot_bytes + before->tuple_bytes() : 0);
-      if (row_bytes <= room) {
-        save(std::as_const(old));
-        if (old.kind == RowKind::overflow) {
-          copy_bytes(saved_, bytes_of(old.bytes));
-          old.bytes = text_of(Bytes{saved_, OverflowRef::encoded_bytes});
-        }
-        const RowKind old_kind = old.kind;
-        const Bytes tuple = cell.encode(row_);
-        const bool placed = before ? page.replace_at(found.row + 1, tuple) : page.insert_at(found.row + 1, key_head(cell.suffix), tuple);
-        AEGIS_ASSERT(placed);
-        page.add_ghosts((value.kind == RowKind::ghost ? 1 : 0) - (old_kind == RowKind::ghost ? 1 : 0));
-        page.set_newest(std::max(page.newest(), timestamp));
-        return StoredValue{old_kind, old_kind == RowKind::overflow ? old.bytes : std::string_view{}};
+    AEGIS_TRY(go_to_leaf(run, token, root, key));
+    PageType& page = run.leaf_->page();
+    const View leaf{page};
+    const auto found = leaf.search(key);
+    const auto before = found.exact ? leaf.cell(found.row) : std::nullopt;
+    if (key.size() < page.prefix_bytes() || (found.exact && !before)) return Error{Errc::corrupt_page, "leaf", number(last_leaf_)};
+    const LeafCell cell{key.substr(page.prefix_bytes()), value};
+    StoredValue old = before ? before->value : StoredValue{};
+    const std::size_t row_bytes = page_slot_bytes + leaf_cell_header_bytes + cell.suffix.size() + value.bytes.size();
+    const std::size_t room = page.free_bytes() + (before ? page_slot_bytes + before->tuple_bytes() : 0);
+    if (row_bytes <= room) {
+      save(std::as_const(old));
+      if (old.kind == RowKind::overflow) {
+        copy_bytes(saved_, bytes_of(old.bytes));
+        old.bytes = text_of(Bytes{saved_, OverflowRef::encoded_bytes});
       }
+      const RowKind old_kind = old.kind;
+      const Bytes tuple = cell.encode(row_);
+      const bool placed = before ? page.replace_at(found.row + 1, tuple) : page.insert_at(found.row + 1, key_head(cell.suffix), tuple);
+      AEGIS_ASSERT(placed);
+      page.add_ghosts((value.kind == RowKind::ghost ? 1 : 0) - (old_kind == RowKind::ghost ? 1 : 0));
+      page.set_newest(std::max(page.newest(), timestamp));
+      return StoredValue{old_kind, old_kind == RowKind::overflow ? old.bytes : std::string_view{}};
     }
+    run.release();
     TreePath path;
     AEGIS_TRY(descent_.visit_in_section(root, LeafPosition::at(key), [](const PageType&, PageId id) { return id; }, &path));
     AEGIS_TRY(split_.make_room(token, root, path, key, row_bytes));
@@ -99,18 +104,20 @@ Result<StoredValue> BTree<Pool, Allocator>::place(Token& token, TableRoot root, 
 
 template <class Pool, class Allocator>
 template <class Save>
-Result<void> BTree<Pool, Allocator>::put(Token& token, TableRoot root, std::string_view key, std::string_view value, Timestamp timestamp, Save&& save) {
+Result<void> BTree<Pool, Allocator>::put(Run& run, Token& token, TableRoot root, std::string_view key, std::string_view value, Timestamp timestamp, Save&& save) {
   AEGIS_TRY(check_key(key));
   AEGIS_TRY(check_value(value));
   StoredValue stored{RowKind::in_place, value};
   std::byte encoded[OverflowRef::encoded_bytes];
   OverflowRef chain;
   if (value.size() > max_inline_bytes(page_bytes, key.size())) {
+    run.release();
     AEGIS_TRY(chain, chains_.write(token, root.table, value));
     chain.encode(encoded);
     stored = {RowKind::overflow, text_of(Bytes{encoded})};
   }
-  const auto old = place(token, root, key, stored, timestamp, save);
+  const auto old = place(run, token, root, key, stored, timestamp, save);
+  if (!old || old->kind == RowKind::overflow) run.release();
   if (!old) {
     if (stored.kind == RowKind::overflow) (void)chains_.free(token, root.table, chain, never_committed);
     return old.error();

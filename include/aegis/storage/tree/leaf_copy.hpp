@@ -22,7 +22,6 @@ template <std::size_t PageSize>
 class LeafCopy {
  public:
   bool loaded() const { return loaded_; }
-  PageId page_id() const { return id_; }
   std::size_t size() const { return loaded_ ? view().rows() : 0; }
   /// The rows [begin_row(), end_row()) lie on the asked side of the position that the copy was made for. A leaf reached
   /// by going on from another may, after a merge, begin with rows that were passed already: these do not count.

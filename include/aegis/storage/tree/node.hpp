@@ -100,6 +100,8 @@ class NodeView {
     return Fences{text.substr(0, low), text.substr(low, high), std::to_integer<int>((*tuple)[4]) != 0};
   }
 
+  /// The head in a row's slot. Needs row < max_slots - 1, which rows() sees to.
+  std::uint32_t head(std::size_t row) const { return load_le<std::uint32_t>(page_.bytes().data() + PageLayout::slots + (row + 1) * page_slot_bytes); }
   /// A row's key without the node's prefix.
   std::optional<std::string_view> suffix(std::size_t row) const {
     const auto bytes = tuple(row);
@@ -171,8 +173,6 @@ class NodeView {
   bool well_formed() const;
 
  private:
-  // Both need row < max_slots - 1, which rows() sees to.
-  std::uint32_t head(std::size_t row) const { return load_le<std::uint32_t>(page_.bytes().data() + PageLayout::slots + (row + 1) * page_slot_bytes); }
   std::size_t lower_bound(std::uint32_t wanted, std::size_t count) const {
     std::size_t base = 0;
     for (; count > 1; count -= count / 2) base += head(base + count / 2 - 1) < wanted ? count / 2 : 0;

@@ -69,8 +69,15 @@ void append_rows(Page<Size>& page, const NodeView<Size>& from, std::size_t begin
   const std::size_t header = from.is_leaf() ? leaf_cell_header_bytes : child_bytes;
   for (std::size_t i = begin; i < end; ++i) {
     const auto old = from.tuple(i);
+    AEGIS_ASSERT(old.has_value());
+    if (page.prefix_bytes() == from.page().prefix_bytes()) {  // the row stays what it is
+      if (from.is_leaf() && old->front() == std::byte{LeafCell::ghost_flag}) page.add_ghosts(1);
+      const bool placed = page.insert_at(page.slot_count(), from.head(i), *old);
+      AEGIS_ASSERT(placed);
+      continue;
+    }
     const auto key = from.key(i, key_room);
-    AEGIS_ASSERT(old && key);
+    AEGIS_ASSERT(key.has_value());
     const std::string_view suffix = key->substr(page.prefix_bytes());
     const Bytes rest = old->subspan(header + key->size() - from.page().prefix_bytes());
     copy_bytes(tuple, old->first(header));
