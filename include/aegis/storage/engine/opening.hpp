@@ -89,7 +89,7 @@ class Opening {
   }
 
   Result<RecoveryReport> reopen() {
-    AEGIS_TRY(open_log());
+    AEGIS_TRY(auto log, open_log());
     {
       Token token = parts_.pool->section().enter();
       parts_.pool->set_page_count(token, parts_.meta.page_count);
@@ -99,11 +99,10 @@ class Opening {
     AEGIS_TRY(erase_free_blocks());
     parts_.catalog = {catalog_table, parts_.meta.catalog_root};
     parts_.next_table.store(parts_.meta.next_table);
-    AEGIS_TRY(const RecoveryReport report, Redo<Chosen>{parts_}.run());
+    AEGIS_TRY(const RecoveryReport report, recover(std::move(log)));
     AEGIS_TRY(adopt_tables());
     AEGIS_TRY(begin_life());
     catalog_.clean_up();
-    if (report.transactions != 0) AEGIS_TRY(checkpointer_.run());
     return report;
   }
 
@@ -112,17 +111,24 @@ class Opening {
     return for_each_catalog_row(parts_, token, [&](std::string_view name, const CatalogRow& row) { return catalog_.adopt(name, row); });
   }
 
-  /// A log that is missing, foreign, damaged before durable bytes, or newer or older than the checkpoint, is refused.
-  Result<void> open_log() {
+  /// A log that is missing or foreign, or older than the checkpoint, is refused.
+  Result<typename Parts::Log> open_log() {
     AEGIS_TRY(const bool there, parts_.backend.has_log());
     if (!there) return Error{Errc::corrupt_log, "the log is missing"};
     AEGIS_TRY(auto log, parts_.backend.open_log(parts_.log_options(false)));
     AEGIS_TRY(check_checkpoint(log));
-    WalOptions options{.identity = parts_.meta.identity, .from = parts_.meta.checkpoint};
-    AEGIS_TRY(parts_.wal, Parts::WriteAheadLog::open(std::move(log), options));
+    return log;
+  }
+
+  /// Reads the log once, proves and applies it on the way. One that is damaged before durable bytes, or newer than the
+  /// checkpoint, is refused; what was applied until then is in no checkpoint, so the store is what it was.
+  Result<RecoveryReport> recover(typename Parts::Log log) {
+    Redo<Chosen> redo{parts_, log.end() - parts_.meta.checkpoint.lsn};
+    const WalOptions options{.identity = parts_.meta.identity, .from = parts_.meta.checkpoint};
+    AEGIS_TRY(parts_.wal, Parts::WriteAheadLog::open(std::move(log), options, [&](const WalTransaction& transaction) { return redo.take(transaction); }));
     if (const std::uint64_t named = parts_.wal->scan().checkpoint_number; named > parts_.meta.checkpoint_number)
       return Error::mismatch(Errc::corrupt_block, "block 0 is older than its log, checkpoint", named, parts_.meta.checkpoint_number);
-    return {};
+    return redo.finish(parts_.wal->scan());
   }
 
   /// A checkpoint is at the end of a unit that the log holds, and some timestamp is left after it.

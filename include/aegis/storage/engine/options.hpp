@@ -28,7 +28,8 @@ struct EngineOptions {
   /// Under AsyncDurability: at most about so much of the newest commits can be lost to a power cut (never to a killed
   /// process) while the maintenance thread runs.
   Milliseconds sync_interval{100};
-  /// One thread for checkpoints, write-back, ghosts and background syncs. Without it committers do that work.
+  /// One thread: at an opening it applies a long log while that is read; then it does checkpoints (the first one after a
+  /// recovery), write-back, ghosts and background syncs. Without it committers do that work, and a recovery ends with its checkpoint.
   bool maintenance_thread = true;
 };
 

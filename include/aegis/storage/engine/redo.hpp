@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Applies committed transactions from the log to the pages of the last checkpoint. A window of the log is collected, half as
-// large as pool and versions (of which there are none yet) may be, and the last operation of each key applied in key order, so
-// that each leaf is touched once a window. Nothing is published before the opening's own checkpoint: a crash in here costs
-// only time. Alone, before the store is used.
+// Applies committed transactions from the log to the pages of the last checkpoint. A window of the log is collected and the
+// last operation of each key in it applied; with a maintenance thread to be, a thread applies one window while the next is
+// collected. Windows take half of what pool and versions (of which there are none yet) may. Nothing is published before the
+// checkpoint after the opening: a crash in here costs only time. Alone, before the store is used.
 #pragma once
 
-#include <aegis/storage/engine/catalog_rows.hpp>
-#include <aegis/storage/engine/parts.hpp>
+#include <aegis/storage/core/condition.hpp>
+#include <aegis/storage/engine/maintenance_thread.hpp>
+#include <aegis/storage/engine/redo_pages.hpp>
 #include <aegis/storage/engine/redo_window.hpp>
-
-#include <string_view>
 
 namespace aegis::storage {
 
@@ -25,103 +24,144 @@ template <class Chosen>
 class Redo {
  public:
   using Parts = storage::Parts<Chosen>;
-  using Token = typename Parts::Token;
 
-  explicit Redo(Parts& parts) : parts_(parts) {}
+  /// For a log of so many bytes at most.
+  Redo(Parts& parts, std::uint64_t log_bytes)
+      : parts_(parts), log_bytes_(log_bytes), pages_(parts), thread_(*this, Milliseconds{1000}), beside_(parts.options.maintenance_thread) {}
 
-  Result<RecoveryReport> run() {
-    RecoveryReport report;
-    const std::size_t window_bytes = std::min(std::max(parts_.options.pool_bytes / 2 + parts_.options.version_bytes / 2, least_window_bytes), most_window_bytes);
-    auto reader = parts_.wal->reader();
-    WalTransaction transaction;
-    for (;;) {
-      AEGIS_TRY(const bool more, reader.next(transaction));
-      if (!more) break;
-      AEGIS_TRY(collect(transaction, report));
-      if (window_.bytes() > window_bytes) AEGIS_TRY(apply());
-    }
-    AEGIS_TRY(apply());
-    report.clean = parts_.wal->scan().clean;
-    report.log_bytes = parts_.wal->scan().cut - parts_.meta.checkpoint.lsn;
-    return report;
-  }
-
- private:
-  // Every window may read and write every leaf once, so few are better; a large pool can have a large window beside it.
-  static constexpr std::size_t least_window_bytes = std::size_t{8} << 20, most_window_bytes = std::size_t{512} << 20;
-
-  Result<void> collect(const WalTransaction& transaction, RecoveryReport& report) {
-    ++report.transactions;
+  /// In the order of their commits.
+  Result<void> take(const WalTransaction& transaction) {
+    ++report_.transactions;
     newest_ = std::max(newest_, transaction.timestamp);
     TransactionRecords records = transaction.records();
     for (LogRecord record;;) {
       AEGIS_TRY(const bool more, records.next(record));
       if (!more) return {};
       if (!has_key(record.type)) continue;  // the frame's own Begin and Commit
-      ++report.records;
-      Result<void> added = window_.add(record);
-      if (!added && added.error().code() == Errc::too_large) {  // in the middle of a transaction, which nobody sees before all is applied
-        AEGIS_TRY(apply());
-        added = window_.add(record);
-      }
-      AEGIS_TRY(added);
+      ++report_.records;
+      if (!filling().add(record)) AEGIS_TRY(make_room_for(record));
     }
   }
+  /// After the last one.
+  Result<RecoveryReport> finish(const WalScan& scan) {
+    AEGIS_TRY(apply_all());
+    thread_.stop();
+    report_.clean = scan.clean;
+    report_.log_bytes = scan.cut - parts_.meta.checkpoint.lsn;
+    return report_;
+  }
 
-  /// Table 0 comes first in the window's order, so a table exists before its rows come.
-  Result<void> apply() {
-    Token token = parts_.pool->section().enter();
-    AEGIS_TRY(window_.for_each([&](const LogRecord& last) { return last.table == catalog_table ? apply_catalog(token, last) : apply_row(token, last); }));
-    window_.clear();
-    parts_.allocator->release(token, no_timestamp);  // nobody reads yet
+  /// The thread's: applies what was handed over.
+  void maintain() {
+    Guard lock(mutex_);
+    if (!handed_over_) return;
+    RedoWindow& window = windows_[1 - filling_];
+    const Timestamp newest = handed_newest_;
+    lock.unlock();
+    const Result<void> done = pages_.apply(window, newest);
+    lock.lock();
+    handed_over_ = false;
+    if (!done) failure_ = done.error();
+    changed_.notify_all();
+  }
+
+ private:
+  // Every window may read and write every leaf once, so where pages do not stay in the pool one large window is better.
+  static constexpr std::size_t least_window_bytes = std::size_t{8} << 20, most_window_bytes = std::size_t{512} << 20;
+  static constexpr std::size_t most_beside_bytes = std::size_t{48} << 20;  // the sooner the thread begins
+  static constexpr std::size_t least_record_bytes = 4;
+
+  RedoWindow& filling() { return windows_[filling_]; }
+
+  /// Room for a first window, for its like beside it, or in one that is applied. Also in the middle of a transaction, which
+  /// nobody sees before all is applied.
+  Result<void> make_room_for(const LogRecord& record) {
+    if (!opened_) AEGIS_TRY(open_windows());
+    else AEGIS_TRY(hand_over());
+    if (filling().add(record)) return {};
+    AEGIS_TRY(apply_all());
+    return filling().add(record) ? Result<void>{} : pages_.apply(record, newest_);  // larger than any window
+  }
+
+  /// A log without transactions needs none, a short one no second. What running transactions may take is free now.
+  Result<void> open_windows() {
+    const EngineOptions& options = parts_.options;
+    const std::size_t most = std::max(options.pool_bytes / 2 + options.version_bytes / 2, options.version_bytes + 2 * options.max_transaction_bytes);
+    const std::uint64_t enough = log_bytes_ + log_bytes_ / least_record_bytes * RedoWindow::record_cost + 4096;
+    window_bytes_ = static_cast<std::size_t>(std::min<std::uint64_t>(std::min(std::max(most, 2 * least_window_bytes), most_window_bytes), enough));
+    beside_ = beside_ && enough > 2 * least_window_bytes;
+    opened_ = true;
+    const std::size_t bytes = beside_ ? std::min(window_bytes_ / 2, most_beside_bytes) : window_bytes_;
+    AEGIS_TRY(windows_[0], RedoWindow::open(bytes));
+    if (beside_) AEGIS_TRY(windows_[1], RedoWindow::open(bytes));
     return {};
   }
 
-  Result<void> apply_row(Token& token, const LogRecord& last) {
-    AEGIS_TRY(const PageId root, root_of(token, last.table));
-    if (root == PageId{}) return {};  // of a table that was dropped later on
-    if (has_value(last.type)) return parts_.tree->put(token, {last.table, root}, last.key, last.value, newest_);
-    AEGIS_TRY(parts_.tree->erase(token, {last.table, root}, last.key, false, newest_));
-    return {};
-  }
-
-  Result<void> apply_catalog(Token& token, const LogRecord& last) {
-    AEGIS_TRY(CatalogRow wanted, CatalogRow::decode(last.value));
-    AEGIS_TRY(const StoredValue before, parts_.tree->current(token, parts_.catalog, last.key));
-    if (before.present()) {
-      AEGIS_TRY(const CatalogRow old, CatalogRow::decode(before.bytes));
-      if (old.id == wanted.id) {
-        wanted.root = old.root;
-      } else {
-        AEGIS_TRY(destroy(token, {old.id, old.root}));  // the name was dropped and given to another table
-      }
+  /// The window that is full goes to the thread, or is applied here where there is none.
+  Result<void> hand_over() {
+    if (beside_ && !thread_.running()) beside_ = thread_.start().has_value();
+    if (!beside_) return apply_all();
+    filling().order();
+    AEGIS_TRY(wait_for_thread());
+    if (!pages_stay()) return go_on_alone();
+    {
+      const Guard lock(mutex_);
+      filling_ = 1 - filling_;
+      handed_newest_ = newest_;
+      handed_over_ = true;
     }
-    if (wanted.root == PageId{}) AEGIS_TRY(wanted.root, parts_.tree->create(token, wanted.id));
-    if (number(wanted.id) >= parts_.next_table.load()) parts_.next_table.store(number(wanted.id) + 1);
-    known_ = {};
-    return parts_.tree->put(token, parts_.catalog, last.key, text_of(wanted.encode()), newest_);
-  }
-
-  Result<void> destroy(Token& token, TableRoot root) {
-    for (bool empty = false; !empty;) AEGIS_TRY(empty, parts_.tree->destroy_some(token, root, 256, newest_));
+    thread_.wake();
     return {};
   }
-
-  /// By walking the catalog, once for each run of rows of one table. Page 0 when there is no such table.
-  Result<PageId> root_of(Token& token, TableId table) {
-    if (known_.table == table) return known_.root;
-    known_ = {table, PageId{}};
-    AEGIS_TRY(for_each_catalog_row(parts_, token, [&](std::string_view, const CatalogRow& row) {
-      if (row.id == table) known_.root = row.root;
-      return Result<void>{};
-    }));
-    return known_.root;
+  /// False: pages that the last window needed had left the pool, and others left it for them.
+  bool pages_stay() {
+    const PoolStats now = parts_.pool->stats();
+    const std::uint64_t back_and_forth = std::min(now.misses - seen_.misses, now.evictions - seen_.evictions);
+    seen_ = now;
+    return back_and_forth < now.frames / 4;
+  }
+  Result<void> go_on_alone() {
+    AEGIS_TRY(apply_all());
+    beside_ = false;
+    thread_.stop();
+    windows_[0] = RedoWindow{};
+    windows_[1] = RedoWindow{};
+    filling_ = 0;
+    AEGIS_TRY(windows_[0], RedoWindow::open(window_bytes_));
+    return {};
+  }
+  Result<void> wait_for_thread() {
+    Guard lock(mutex_);
+    changed_.wait(lock, [&] { return !handed_over_; });
+    if (failure_) return *failure_;
+    return {};
+  }
+  Result<void> apply_all() {
+    filling().order();
+    AEGIS_TRY(wait_for_thread());
+    return pages_.apply(filling(), newest_);
   }
 
   Parts& parts_;
-  RedoWindow window_;
-  Timestamp newest_{};   // of the transactions collected so far
-  TableRoot known_{};    // the last table asked for; table 0: none
+  const std::uint64_t log_bytes_;
+  RecoveryReport report_;
+  Timestamp newest_{};            // of the transactions collected so far
+  bool opened_ = false;           // the windows
+  std::size_t window_bytes_ = 0;  // for all windows
+  PoolStats seen_;                // when the last window was applied
+  RedoPages<Chosen> pages_;       // the thread's while a window is handed over
+  RedoWindow windows_[2];
+
+  Mutex mutex_;
+  Condition changed_;
+  // Under mutex_; filling_ changes only while nothing is handed over.
+  int filling_ = 0;
+  bool handed_over_ = false;      // the window that is not being filled
+  Timestamp handed_newest_{};
+  Maybe<Error> failure_;          // of the thread
+
+  MaintenanceThread<Redo> thread_;  // stops before anything it uses goes
+  bool beside_;
 };
 
 }  // namespace aegis::storage

@@ -4,7 +4,7 @@
 // equal in them by the next (the multikey idea of Bentley and Sedgewick, SODA 1997). One thread at a time.
 #pragma once
 
-#include <aegis/storage/core/owned.hpp>
+#include <aegis/storage/buffer/arena.hpp>
 #include <aegis/storage/core/sort.hpp>
 #include <aegis/storage/wal/record.hpp>
 
@@ -17,26 +17,46 @@ namespace aegis::storage {
 
 class RedoWindow {
  public:
-  /// Memory grows as records come, up to the bytes of the payloads that were taken and 32 for each record, at most doubled.
-  std::size_t bytes() const { return records_.payload().size() + 2 * sizeof(Entry) * count_; }
+  /// Memory for each record besides its own bytes.
+  static constexpr std::size_t record_cost = 32;
 
-  /// An insert, update or erase, later than all before. out_of_memory, too_large beyond a gigabyte; then nothing is lost.
-  Result<void> add(const LogRecord& record) {
-    AEGIS_TRY(make_room());
-    const auto at = static_cast<std::uint32_t>(records_.payload().size());
-    AEGIS_TRY(records_.add(record.type, record.table, record.key, record.value));
-    entries_[count_++] = {0, number(record.table), at};
-    return {};
+  /// A window of so many bytes, below 4 GiB; memory is touched as records come. out_of_memory.
+  static Result<RedoWindow> open(std::size_t bytes) {
+    RedoWindow window;
+    AEGIS_TRY(window.memory_, Arena::map(bytes));
+    window.capacity_ = bytes;
+    return window;
+  }
+  RedoWindow() = default;  ///< No room for anything.
+
+  bool empty() const { return count_ == 0; }
+
+  /// An insert, update or erase, later than all before, as RecordReader gave it. False: no room, and nothing changed.
+  bool add(const LogRecord& record) {
+    const std::size_t needed = record.encoded.size() + record_cost * (count_ + 1) + alignof(Entry);
+    if (needed > capacity_ - size_) return false;
+    std::memcpy(memory_.data() + size_, record.encoded.data(), record.encoded.size());
+    size_ += record.encoded.size();
+    ++count_;
+    return true;
+  }
+
+  /// Before for_each(); nothing can be added then until clear().
+  void order() {
+    if (count_ == 0 || entries_ != nullptr) return;
+    find_records();
+    merge_sort(entries_, entries_ + count_, count_, [](const Entry& a, const Entry& b) { return a.table < b.table; });
+    for_each_run(0, count_, [](const Entry& a, const Entry& b) { return a.table == b.table; }, [&](std::size_t from, std::size_t to) { order_keys(from, to, 0); });
   }
 
   /// Calls fn(const LogRecord&) -> Result<void> for the last record of each key, by table and key, until one fails.
   template <class Fn>
-  Result<void> for_each(Fn&& fn) {
-    order();
-    LogRecord record = count_ != 0 ? record_of(entries_[0]) : LogRecord{}, next;
+  Result<void> for_each(Fn&& fn) const {
+    LogRecord record = count_ != 0 ? record_at(entries_[0].at) : LogRecord{}, next;
     for (std::size_t i = 0; i < count_; ++i, record = next) {
+      if (i + lookahead < count_) prefetch(entries_[i + lookahead]);
       if (i + 1 < count_) {
-        next = record_of(entries_[i + 1]);
+        next = record_at(entries_[i + 1].at);
         if (next.table == record.table && next.key == record.key) continue;
       }
       AEGIS_TRY(fn(std::as_const(record)));
@@ -45,8 +65,8 @@ class RedoWindow {
   }
 
   void clear() {
-    records_.clear();
-    count_ = 0;
+    size_ = count_ = 0;
+    entries_ = nullptr;
   }
 
  private:
@@ -55,46 +75,47 @@ class RedoWindow {
     std::uint32_t table;
     std::uint32_t at;     // of its record
   };
+  static_assert(2 * sizeof(Entry) == record_cost);
   static constexpr std::size_t head_bytes = 7;
+  static constexpr std::size_t lookahead = 16;  // records that are on their way to the processor while one is worked on
 
-  Result<void> make_room() {
-    if (count_ < capacity_) return {};
-    const std::size_t wanted = capacity_ == 0 ? 1024 : 2 * capacity_;
-    Owned<Entry[]> entries{new (std::nothrow) Entry[wanted]}, spare{new (std::nothrow) Entry[wanted]};
-    if (!entries || !spare) return Error{Errc::out_of_memory, "window of the redo", 2 * wanted * sizeof(Entry)};
-    for (std::size_t i = 0; i < count_; ++i) entries[i] = entries_[i];
-    entries_ = std::move(entries);
-    spare_ = std::move(spare);
-    capacity_ = wanted;
-    return {};
-  }
-
-  // What add() wrote can be read.
-  LogRecord record_of(const Entry& entry) const {
+  // What add() took can be read.
+  LogRecord record_at(std::size_t at) const {
     LogRecord record;
-    (void)RecordReader{records_.payload().subspan(entry.at)}.next(record);
+    (void)RecordReader{Bytes{memory_.data() + at, size_ - at}}.next(record);
     return record;
   }
+  // Records lie as they came, and are wanted by key.
+  void prefetch(const Entry& entry) const {
+    for (std::size_t line = 0; line < 192; line += 64) __builtin_prefetch(memory_.data() + entry.at + line);
+  }
 
-  void order() {
-    merge_sort(entries_.get(), spare_.get(), count_, [](const Entry& a, const Entry& b) { return a.table < b.table; });
-    for_each_run(0, count_, [](const Entry& a, const Entry& b) { return a.table == b.table; }, [&](std::size_t from, std::size_t to) { order_keys(from, to, 0); });
+  /// Entries, and as much spare room, lie behind the records.
+  void find_records() {
+    const std::size_t first = (size_ + alignof(Entry) - 1) / alignof(Entry) * alignof(Entry);
+    entries_ = ::new (memory_.data() + first) Entry[2 * count_];
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      const LogRecord record = record_at(at);
+      entries_[i] = {0, number(record.table), static_cast<std::uint32_t>(at)};
+      at += record.encoded.size();
+    }
   }
   /// [from, to) is of one table, and equal in the first `depth` bytes of its keys, and often in more.
   void order_keys(std::size_t from, std::size_t to, std::size_t depth) {
     depth = common_bytes(from, to, depth);
-    for (std::size_t i = from; i < to; ++i) entries_[i].head = head_of(record_of(entries_[i]).key.substr(depth));
-    merge_sort(entries_.get() + from, spare_.get(), to - from, [](const Entry& a, const Entry& b) { return a.head < b.head; });
+    for (std::size_t i = from; i < to; ++i) entries_[i].head = head_of(record_at(entries_[i].at).key.substr(depth));
+    merge_sort(entries_ + from, entries_ + count_, to - from, [](const Entry& a, const Entry& b) { return a.head < b.head; });
     for_each_run(from, to, [](const Entry& a, const Entry& b) { return a.head == b.head; }, [&](std::size_t first, std::size_t last) {
       const bool goes_on = (entries_[first].head & 0xff) > head_bytes;
       if (goes_on) order_keys(first, last, depth + head_bytes);
     });
   }
   std::size_t common_bytes(std::size_t from, std::size_t to, std::size_t depth) const {
-    const std::string_view first = record_of(entries_[from]).key;
+    const std::string_view first = record_at(entries_[from].at).key;
     std::size_t common = first.size();
     for (std::size_t i = from + 1; i < to && common > depth; ++i) {
-      const std::string_view key = record_of(entries_[i]).key;
+      const std::string_view key = record_at(entries_[i].at).key;
       common = std::min(common, key.size());
       if (std::memcmp(first.data() + depth, key.data() + depth, common - depth) == 0) continue;
       for (std::size_t at = depth; at < common; ++at)
@@ -111,15 +132,19 @@ class RedoWindow {
   /// fn(first, last) for every longest run of two or more that are all the same.
   template <class Same, class Fn>
   void for_each_run(std::size_t from, std::size_t to, Same&& same, Fn&& fn) {
+    std::size_t ahead = from;
     for (std::size_t first = from, last; first < to; first = last) {
       for (last = first + 1; last < to && same(entries_[first], entries_[last]);) ++last;
-      if (last - first > 1) fn(first, last);
+      if (last - first < 2) continue;
+      for (; ahead < to && ahead < last + lookahead; ++ahead) prefetch(entries_[ahead]);
+      fn(first, last);
     }
   }
 
-  FrameBuilder records_;              // as they came
-  Owned<Entry[]> entries_, spare_;    // one for each of them; room for as many
-  std::size_t count_ = 0, capacity_ = 0;
+  Arena memory_;                       // the records as they came, size_ bytes; then what orders them
+  std::size_t capacity_ = 0, size_ = 0;
+  std::size_t count_ = 0;              // of records; record_cost bytes are kept for each
+  Entry* entries_ = nullptr;           // null until they are in order; behind them spare room for as many
 };
 
 }  // namespace aegis::storage

@@ -46,6 +46,7 @@ class Store {
     if (!store) return Error{Errc::out_of_memory, "store"};
     AEGIS_TRY(store->recovery_, Opening<Chosen>(store->parts_, store->checkpointer_, store->catalog_).run());
     if (options.maintenance_thread) AEGIS_TRY(store->start_thread());
+    if (store->recovery_.transactions != 0) AEGIS_TRY(store->upkeep_.checkpoint_recovery());
     return store;
   }
   Store(const Store&) = delete;

@@ -70,6 +70,7 @@ class Upkeep {
     return purge(ghost_quantum);
   }
   Result<void> background_round() {
+    if (checkpoint_owed_.exchange(false, std::memory_order_relaxed)) AEGIS_TRY(checkpointer_.run());
     if (parts_.wal->spare_due()) (void)parts_.wal->prepare_spare();
     (void)parts_.manager.versions().reclaim(parts_.acknowledged(), parts_.manager.snapshots(), ghost_report());
     AEGIS_TRY(work_if_due());
@@ -101,6 +102,14 @@ class Upkeep {
   /// Queues a ghost unless very many wait already: scans will meet it again.
   void purge_later(TableId table, std::string_view key) {
     if (ghosts_.size() < many_ghosts / 2) ghosts_.add(table, key);
+  }
+
+  /// After a recovery, so that the next one does not begin with the same log: at once, or in the thread's next round, while the
+  /// store is in use already. Should that fail, another follows when the log is long enough.
+  Result<void> checkpoint_recovery() {
+    if (!has_thread_.load(std::memory_order_relaxed)) return checkpointer_.run();
+    checkpoint_owed_.store(true, std::memory_order_relaxed);
+    return {};
   }
 
   void set_has_thread(bool has) { has_thread_.store(has, std::memory_order_relaxed); }
@@ -135,7 +144,7 @@ class Upkeep {
   Checkpointer<Chosen>& checkpointer_;
   SpaceKeeper<Chosen> space_;
   GhostQueue ghosts_;
-  std::atomic<bool> has_thread_{false};
+  std::atomic<bool> has_thread_{false}, checkpoint_owed_{false};
 };
 
 }  // namespace aegis::storage
