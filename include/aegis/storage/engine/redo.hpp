@@ -10,6 +10,8 @@
 #include <aegis/storage/engine/redo_pages.hpp>
 #include <aegis/storage/engine/redo_window.hpp>
 
+#include <atomic>
+
 namespace aegis::storage {
 
 /// What an opening did.
@@ -68,8 +70,8 @@ class Redo {
  private:
   // Every window may read and write every leaf once, so where pages do not stay in the pool one large window is better.
   static constexpr std::size_t least_window_bytes = std::size_t{8} << 20, most_window_bytes = std::size_t{512} << 20;
-  static constexpr std::size_t most_beside_bytes = std::size_t{48} << 20;  // the sooner the thread begins
-  static constexpr std::size_t least_record_bytes = 4;
+  static constexpr std::size_t most_beside_bytes = std::size_t{24} << 20;  // the sooner the thread begins
+  static constexpr std::size_t least_record_bytes = 4, write_quantum = 64;
 
   RedoWindow& filling() { return windows_[filling_]; }
 
@@ -130,7 +132,12 @@ class Redo {
     AEGIS_TRY(windows_[0], RedoWindow::open(window_bytes_));
     return {};
   }
+  /// Who waits writes pages meanwhile, of which the thread needs the frames.
   Result<void> wait_for_thread() {
+    while (handed_over_.load(std::memory_order_relaxed) && parts_.pool->dirty_pages() >= parts_.pool->frame_count() / 2) {
+      AEGIS_TRY(const std::size_t written, parts_.pool->write_back(write_quantum));
+      if (written == 0) break;
+    }
     Guard lock(mutex_);
     changed_.wait(lock, [&] { return !handed_over_; });
     if (failure_) return *failure_;
@@ -156,7 +163,7 @@ class Redo {
   Condition changed_;
   // Under mutex_; filling_ changes only while nothing is handed over.
   int filling_ = 0;
-  bool handed_over_ = false;      // the window that is not being filled
+  std::atomic<bool> handed_over_{false};  // the window that is not being filled; read outside, too
   Timestamp handed_newest_{};
   Maybe<Error> failure_;          // of the thread
 

@@ -85,7 +85,6 @@ class LogWalker {
     scan.generation = generation_ + dropped_generations_;
     scan.clean = scan.clean && dropped_bytes_ == 0;
   }
-  std::size_t memory_bytes() { return probe_.window().memory_bytes(); }
 
  private:
   static constexpr std::size_t stride = 64 << 10;

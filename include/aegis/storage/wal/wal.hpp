@@ -220,7 +220,6 @@ class Wal {
   Timestamp durable_timestamp() const { return Timestamp{durable_timestamp_.load(std::memory_order_acquire)}; }
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   std::uint32_t unit_bytes() const { return writer_.unit_bytes(); }
-  std::uint32_t max_payload_bytes() const { return max_payload_; }
   WalStats stats() {
     const Guard lock{mutex_};
     return {frames_, syncs_, writer_.padding_bytes(), writer_.buffer().memory_bytes(), log_.used_bytes(), log_.max_bytes()};

@@ -50,7 +50,6 @@ class LogWindow {
     return Bytes{data_ + std::min(skip, size_), size_ - std::min(skip, size_)};
   }
 
-  std::size_t memory_bytes() const { return capacity_; }
   const Log& log() const { return *log_; }
 
  private:
