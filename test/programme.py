@@ -43,7 +43,7 @@ ISOLATION = [
 DURABILITY = [
     ("power cuts", ["engine/power_cut"], {"AEGIS_RECOVERIES": "150000", "AEGIS_SECONDS": "20"}),
     ("crashes", ["engine/open_syncs", "engine/real_syncs", "engine/crash", "engine/model", "engine/model_async"], {"AEGIS_SECONDS": "60"}),
-    ("kills", ["engine/kill_cycles", "engine/recovery", "engine/redo_window"], {"AEGIS_ROUNDS": "60"}),
+    ("kills", ["engine/kill_cycles", "engine/recovery", "engine/redo*"], {"AEGIS_ROUNDS": "60"}),
     ("file systems", ["engine/file_system_shutdown"], {"AEGIS_ROUNDS": "200"}),
     ("failing calls", ["engine/failing_calls", "engine/closing"], {"AEGIS_SECONDS": "1"}),
     ("backup", ["engine/backup", "engine/backup_crash"], {}),
