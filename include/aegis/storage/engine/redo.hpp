@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Applies committed transactions from the log to the pages of the last checkpoint. A window of the log is collected and the
 // last operation of each key in it applied; with a maintenance thread to be, a thread applies one window while the next is
-// collected. Windows take half of what pool and versions (of which there are none yet) may. Nothing is published before the
+// collected. Windows take what versions and transactions, of which there are none yet, may. Nothing is published before the
 // checkpoint after the opening: a crash in here costs only time. Alone, before the store is used.
 #pragma once
 

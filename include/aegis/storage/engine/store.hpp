@@ -47,6 +47,7 @@ class Store {
     AEGIS_TRY(store->recovery_, Opening<Chosen>(store->parts_, store->checkpointer_, store->catalog_).run());
     if (options.maintenance_thread) AEGIS_TRY(store->start_thread());
     if (store->recovery_.transactions != 0) AEGIS_TRY(store->upkeep_.checkpoint_recovery());
+    store->thread_.wake();  // for the checkpoint that it may owe
     return store;
   }
   Store(const Store&) = delete;

@@ -104,8 +104,8 @@ class Upkeep {
     if (ghosts_.size() < many_ghosts / 2) ghosts_.add(table, key);
   }
 
-  /// After a recovery, so that the next one does not begin with the same log: at once, or in the thread's next round, while the
-  /// store is in use already. Should that fail, another follows when the log is long enough.
+  /// After a recovery, so that the next one does not begin with the same log: at once, or in the thread's next round, for which
+  /// it is to be woken, while the store is in use already. Should that fail, another follows when the log is long enough.
   Result<void> checkpoint_recovery() {
     if (!has_thread_.load(std::memory_order_relaxed)) return checkpointer_.run();
     checkpoint_owed_.store(true, std::memory_order_relaxed);

@@ -219,7 +219,6 @@ class Wal {
   /// The newest commit whose frame is durable; set before anybody who waited for it returns.
   Timestamp durable_timestamp() const { return Timestamp{durable_timestamp_.load(std::memory_order_acquire)}; }
   bool failed() const { return failed_.load(std::memory_order_acquire); }
-  std::uint32_t unit_bytes() const { return writer_.unit_bytes(); }
   WalStats stats() {
     const Guard lock{mutex_};
     return {frames_, syncs_, writer_.padding_bytes(), writer_.buffer().memory_bytes(), log_.used_bytes(), log_.max_bytes()};

@@ -96,9 +96,9 @@ struct FrameWanted {
 template <LogPolicy Log, ChecksumPolicy Checksum>
 class FrameProbe {
  public:
-  FrameProbe(Log& log, StoreIdentity identity) : window_(log), codec_(identity), end_(log.end()) {}
+  FrameProbe(Log& log, StoreIdentity identity) : window_(log), codec_(identity), begin_(log.begin()), end_(log.end()) {}
 
-  Lsn log_begin() const { return window_.log().begin(); }
+  Lsn log_begin() const { return begin_; }
   Lsn log_end() const { return end_; }
   LogWindow<Log>& window() { return window_; }
   /// What is wrong at `lsn`, with the place in a file where the log knows it.
@@ -144,7 +144,7 @@ class FrameProbe {
 
   LogWindow<Log> window_;
   LogFrameCodec<Checksum> codec_;
-  Lsn end_;  // of what the log holds; nothing beyond is ever believed
+  Lsn begin_, end_;  // of what the log holds; nothing beyond is ever believed
 };
 
 }  // namespace aegis::storage
