@@ -2,6 +2,7 @@
 // Recoveries of logs that are longer than what is applied at once: with a thread beside and without, in pools that hold all
 // pages and in pools that do not, with transactions and rows larger than a window, and with a disk that fails meanwhile.
 #include "engine/simulated_store.hpp"
+#include "support/damage.hpp"
 #include "support/random.hpp"
 #include "support/rows.hpp"
 
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace storage = aegis::storage;
 using namespace aegis_test;
@@ -181,6 +183,42 @@ TEST_CASE("the checkpoint after a recovery is made before the opening ends, or b
   REQUIRE(engine);
   CHECK(engine->stats().recovery.transactions == 0);
   check(*engine, {{"t", rows}});
+}
+
+TEST_CASE("a hole that is found when much of the log is applied refuses the store, which is what it was when the hole is mended") {
+  SimulatedDisk disk;
+  Writer writer{3};
+  {
+    auto engine = open(disk, writing);
+    REQUIRE(engine);
+    writer.write(*engine, 36 * mib);
+  }
+  disk.kill_process();
+  SimulatedMedium holed = settled(disk.medium());
+  const auto logs = log_files(holed);
+  REQUIRE(logs.size() > 2);
+  const std::string name = logs[logs.size() - 2];  // behind more than a window, before durable commits
+  const std::uint64_t hole = DamagedFile{holed, name}.size() / 2;
+  const auto data_bytes = static_cast<std::size_t>(DamagedFile{holed, "data"}.size());
+  const std::vector<std::byte> before = DamagedFile{holed, "data"}.bytes(0, data_bytes);
+  DamagedFile{holed, name}.flip(hole, 3);
+  for (const bool thread : {false, true}) {
+    CAPTURE(thread);
+    SimulatedDisk refusing{{}, holed};
+    {
+      const auto engine = open(refusing, reading(mib, thread));
+      REQUIRE_FALSE(engine);
+      CHECK(engine.error().code() == Errc::corrupt_log);
+    }
+    refusing.kill_process();
+    SimulatedMedium mended = refusing.medium();
+    CHECK(DamagedFile{mended, "data"}.bytes(0, data_bytes) != before);  // pages had been written by then
+    DamagedFile{mended, name}.flip(hole, 3);
+    SimulatedDisk whole{{}, std::move(mended)};
+    auto engine = open(whole, reading(mib, thread));
+    REQUIRE_MESSAGE(engine, engine.error().message());
+    check(*engine, writer.state());
+  }
 }
 
 TEST_CASE("a disk that fails while pages are written or read beside the reading of the log is a typed error, and nothing is lost") {
